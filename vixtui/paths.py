@@ -1,0 +1,43 @@
+"""Where things are: the user's runs, and the presets and assets that ship with the program."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+HOME_VARIABLE = "VIXTUI_HOME"
+
+
+def home() -> Path:
+    """Return the folder of all runs and downloads: ``$VIXTUI_HOME`` or the platform's data folder."""
+    if chosen := os.environ.get(HOME_VARIABLE):
+        return Path(chosen).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("vixtui", appauthor=False))
+
+
+def runs_dir() -> Path:
+    """Return the folder that holds one folder a run."""
+    return home() / "runs"
+
+
+def data_dir() -> Path:
+    """Return the folder of downloaded data sets."""
+    return home() / "data"
+
+
+def presets_dir() -> Path:
+    """Return the folder of shipped presets."""
+    return _shipped("presets")
+
+
+def assets_dir() -> Path:
+    """Return the folder of shipped pictures and weights."""
+    return _shipped("assets")
+
+
+def _shipped(name: str) -> Path:
+    package = Path(__file__).parent
+    inside_wheel = package / f"_{name}"
+    return inside_wheel if inside_wheel.is_dir() else package.parent / name

@@ -1,0 +1,197 @@
+"""``run.toml``: the whole resolved decision of a run, enough to start it again."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import MISSING, asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from vixtui.errors import UsageError
+from vixtui.files import write_atomically
+from vixtui.models.config import ModelConfig
+
+SCHEMA_VERSION = 1
+
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataConfig:
+    """Which pictures, and how they become tensors.
+
+    Args:
+        source: name of a built-in set (``digits``, ``shapes``) or absolute path of a folder.
+        classes: class names in label order.
+        image_height, image_width, in_channels: what the model sees.
+        fingerprint: changes when the set of pictures changes.
+        train, validation, test: number of pictures in each split.
+        horizontal_flip: whether a mirrored picture keeps its class (not so for digits).
+    """
+
+    source: str
+    classes: tuple[str, ...]
+    image_height: int
+    image_width: int
+    in_channels: int
+    fingerprint: str
+    train: int
+    validation: int
+    test: int
+    horizontal_flip: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """How the model learns.
+
+    Args:
+        epochs: passes over the training pictures, or None when `seconds` limits the run.
+        seconds: wall time of the training, from engine start to the last saved weights.
+        batch_size: effective batch: pictures a weight update.
+        lr: peak learning rate of AdamW, reached after warm-up, then cosine to zero.
+        weight_decay: decoupled; not on biases, norms and positions.
+        warmup: fraction of the schedule with rising rate.
+        label_smoothing: probability mass given to the other classes.
+        grad_clip: largest gradient norm; 0 switches clipping off.
+        ema: decay a step of the averaged weights that are evaluated and saved; 0 is off.
+        crop: random shift, as a fraction of the side.
+        color_jitter: largest relative change of brightness, contrast and saturation.
+        erase: side of an erased random square, as a fraction of the picture's side.
+        patience: epochs without a better validation top-1 before the run stops; 0 is never.
+    """
+
+    epochs: int | None = None
+    seconds: float | None = None
+    batch_size: int = 64
+    lr: float = 2e-3
+    weight_decay: float = 0.05
+    warmup: float = 0.05
+    label_smoothing: float = 0.1
+    grad_clip: float = 1.0
+    ema: float = 0.99
+    crop: float = 0.125
+    color_jitter: float = 0.2
+    erase: float = 0.25
+    patience: int = 0
+
+    def __post_init__(self) -> None:
+        if (self.epochs is None) == (self.seconds is None):
+            raise ValueError("a recipe is limited either by epochs or by seconds")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """How the run fits the machine.
+
+    Args:
+        device: ``cpu``, ``cuda:<uuid>`` or ``mps``.
+        micro_batch: pictures a forward pass; gradients accumulate up to the recipe's batch size.
+        precision: ``auto`` lets the engine measure.
+        threads: CPU threads; 0 lets the engine measure.
+        budget_bytes: memory the run may use.
+        predicted_peak_bytes: with its `basis`.
+    """
+
+    device: str
+    micro_batch: int
+    precision: Precision = "auto"
+    threads: int = 0
+    budget_bytes: int
+    predicted_peak_bytes: int
+    basis: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunConfig:
+    """Everything that defines a run."""
+
+    id: str
+    created: str
+    vixtui: str
+    preset: str
+    seed: int
+    model: ModelConfig
+    data: DataConfig
+    recipe: Recipe
+    plan: Plan
+    schema_version: int = SCHEMA_VERSION
+
+
+def write_config(path: Path, config: RunConfig) -> None:
+    """Write ``run.toml``; absent entries are left out."""
+    import tomli_w
+
+    table = asdict(config)
+    write_atomically(path, tomli_w.dumps(_without_none(table)).encode())
+
+
+def read_config(path: Path) -> RunConfig:
+    """Read ``run.toml``.
+
+    Raises:
+        UsageError: when it is missing, damaged or of a newer schema.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError("no readable run.toml", where=path, remedy="see 'vixtui runs list'") from error
+    if table.get("schema_version") != SCHEMA_VERSION:
+        raise UsageError("run.toml has another schema", where=path, remedy="update vixtui")
+    try:
+        return RunConfig(
+            **{
+                **_scalars(RunConfig, table),
+                "model": ModelConfig.from_dict(_table(table, "model")),
+                "data": _read(DataConfig, _table(table, "data")),
+                "recipe": _read(Recipe, _table(table, "recipe")),
+                "plan": _read(Plan, _table(table, "plan")),
+            }
+        )
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"run.toml is damaged: {error}", where=path) from error
+
+
+_T = TypeVar("_T")
+
+
+def _read(kind: type[_T], table: dict[str, Any]) -> _T:
+    return kind(**_scalars(kind, table))
+
+
+def _scalars(kind: type, table: dict[str, Any]) -> dict[str, Any]:
+    """Return the entries of `table` that `kind` declares, lists as tuples, types checked."""
+    values: dict[str, Any] = {}
+    for field in fields(kind):
+        if field.name not in table:
+            if field.default is MISSING and field.type not in _NESTED:
+                raise ValueError(f"{field.name} is missing")
+            continue
+        value = table[field.name]
+        expected = _TOML_TYPES.get(str(field.type))
+        if expected is not None and (
+            not isinstance(value, expected) or isinstance(value, bool) != (expected is bool)
+        ):
+            raise ValueError(f"{field.name} must be {field.type}")
+        values[field.name] = tuple(value) if isinstance(value, list) else value
+    return values
+
+
+def _table(table: dict[str, Any], name: str) -> dict[str, Any]:
+    value = table.get(name)
+    if not isinstance(value, dict):
+        raise ValueError(f"[{name}] is missing")
+    return value
+
+
+_NESTED = {"ModelConfig", "DataConfig", "Recipe", "Plan"}
+_TOML_TYPES: dict[str, Any] = {
+    "str": str, "int": int, "float": (int, float), "bool": bool,
+    "int | None": int, "float | None": (int, float), "tuple[str, ...]": list,
+}  # fmt: skip
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(entry) for key, entry in value.items() if entry is not None}
+    return list(value) if isinstance(value, tuple) else value

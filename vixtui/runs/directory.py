@@ -1,0 +1,193 @@
+"""One folder a run: its files, its state, and finding it by a name a person types."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from vixtui.errors import UsageError
+from vixtui.files import disk_error
+from vixtui.paths import runs_dir
+from vixtui.runs.config import RunConfig, read_config, write_config
+from vixtui.runs.lock import owner_alive
+from vixtui.runs.progress import RunProgress
+from vixtui.text import safe
+
+_STARTING_SECONDS = 60
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """A run on disk; `path` is its folder and the folder's name its id."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        """Name of the run."""
+        return self.path.name
+
+    @property
+    def config_path(self) -> Path:
+        return self.path / "run.toml"
+
+    @property
+    def split_path(self) -> Path:
+        return self.path / "split.json"
+
+    @property
+    def events_path(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
+    def control_path(self) -> Path:
+        return self.path / "control"
+
+    @property
+    def model_path(self) -> Path:
+        return self.path / "model.safetensors"
+
+    @property
+    def state_path(self) -> Path:
+        return self.path / "state.safetensors"
+
+    @property
+    def lock_path(self) -> Path:
+        return self.path / "lock"
+
+    @property
+    def log_path(self) -> Path:
+        return self.path / "log.txt"
+
+    @property
+    def evaluation_path(self) -> Path:
+        return self.path / "evaluation.json"
+
+    def config(self) -> RunConfig:
+        """Read the decision the run started from.
+
+        Raises:
+            UsageError: when ``run.toml`` is missing or damaged.
+        """
+        return read_config(self.config_path)
+
+    def progress(self) -> RunProgress:
+        """Return how far the run has come, from its log."""
+        return RunProgress.read(self.events_path)
+
+    def alive(self) -> bool:
+        """Tell whether an engine works on this run now."""
+        return owner_alive(self.lock_path)
+
+    def state(self, progress: RunProgress | None = None) -> str:
+        """Return ``starting training paused testing done stopped failed`` or ``lost``."""
+        progress = progress or self.progress()
+        if progress.ended or self.alive():
+            return progress.phase
+        try:
+            age = time.time() - self.config_path.stat().st_mtime
+        except OSError:
+            age = _STARTING_SECONDS
+        return "starting" if not progress.events and age < _STARTING_SECONDS else "lost"
+
+
+def create_run(config: RunConfig, split: bytes) -> RunDirectory:
+    """Make the folder of a new run and write its decision and its split.
+
+    Raises:
+        DiskError: when the folder cannot be written.
+    """
+    run = RunDirectory(runs_dir() / config.id)
+    try:
+        run.path.mkdir(parents=True)
+    except OSError as error:
+        raise disk_error(error, run.path) from error
+    from vixtui.files import write_atomically
+
+    write_atomically(run.split_path, split)
+    write_config(run.config_path, config)
+    return run
+
+
+def new_run_id(variant: str) -> str:
+    """Return an unused id that sorts by time: ``20261122-0704-hybrid-vin-rope``."""
+    stem = f"{time.strftime('%Y%m%d-%H%M')}-{variant}"
+    candidate, number = stem, 2
+    while (runs_dir() / candidate).exists():
+        candidate, number = f"{stem}-{number}", number + 1
+    return candidate
+
+
+def list_runs() -> list[RunDirectory]:
+    """Return every run, oldest first."""
+    try:
+        folders = sorted(path for path in runs_dir().iterdir() if (path / "run.toml").is_file())
+    except OSError:
+        return []
+    return [RunDirectory(path) for path in folders]
+
+
+def find_run(name: str) -> RunDirectory:
+    """Return the run of this id, of this unique part of an id, or ``last``.
+
+    Raises:
+        UsageError: when none or several match.
+    """
+    runs = list_runs()
+    if name == "last" and runs:
+        return max(runs, key=lambda run: run.config_path.stat().st_mtime)
+    exact = [run for run in runs if run.id == name]
+    matching = exact or [run for run in runs if name and name in run.id]
+    if len(matching) == 1:
+        return matching[0]
+    if not matching:
+        raise UsageError(f"no run of this name: {name}", where=runs_dir(), remedy="see 'vixtui runs list'")
+    some = ", ".join(run.id for run in matching[:3])
+    raise UsageError(f"several runs match {name}", remedy=f"write more of the name: {some}")
+
+
+def newest_model() -> RunDirectory | None:
+    """Return the run with the newest finished weights, if any has some."""
+    finished = [run for run in list_runs() if run.model_path.is_file() and not run.alive()]
+    return max(finished, key=lambda run: run.model_path.stat().st_mtime, default=None)
+
+
+def rename_run(run: RunDirectory, name: str) -> RunDirectory:
+    """Give a run another id.
+
+    Raises:
+        UsageError: for an unusable or taken name, or a run at work.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"not a run name: {name}", remedy="use letters, digits, dot, dash, underscore")
+    target = run.path.with_name(name)
+    if target.exists():
+        raise UsageError("the name is taken", where=name, remedy="choose another")
+    _refuse_if_alive(run)
+    try:
+        run.path.rename(target)
+    except OSError as error:
+        raise disk_error(error, target) from error
+    return RunDirectory(target)
+
+
+def remove_run(run: RunDirectory) -> None:
+    """Delete a run and everything in it.
+
+    Raises:
+        UsageError: for a run at work.
+    """
+    _refuse_if_alive(run)
+    try:
+        shutil.rmtree(run.path)
+    except OSError as error:
+        raise disk_error(error, run.path) from error
+
+
+def _refuse_if_alive(run: RunDirectory) -> None:
+    if run.alive():
+        raise UsageError("the run is at work", where=safe(run.id), remedy=f"vixtui runs stop {run.id}")

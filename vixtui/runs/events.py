@@ -1,0 +1,290 @@
+"""What the engine tells: one JSON object a line in ``events.jsonl``.
+
+Writers append and flush; readers ignore a torn last line, unknown types and unknown fields, so
+that an older viewer can watch a newer engine.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """Common to all: position in the log and wall clock time (seconds since the epoch)."""
+
+    seq: int
+    t: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunStarted(Event):
+    """The engine runs: for the first time, or again after a stop or crash (`resumed_step` > 0)."""
+
+    pid: int
+    device: str
+    resumed_step: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataChecked(Event):
+    """The pictures are decoded. Counts are pictures; `unusable` were left out, each warned of."""
+
+    train: int
+    validation: int
+    test: int
+    unusable: int
+    num_classes: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelBuilt(Event):
+    """The model is ready: its parameters, and the threads and precision measured as fastest."""
+
+    parameters: int
+    threads: int
+    precision: str
+    images_per_second: float
+    steps_per_epoch: int
+    epochs: int | None
+    seconds_budget: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepDone(Event):
+    """Means over a window of about 0.1 s. `progress` is the fraction of the schedule done."""
+
+    step: int
+    epoch: float
+    loss: float
+    accuracy: float
+    lr: float
+    grad_norm: float
+    images_per_second: float
+    memory_bytes: int
+    progress: float
+    eta_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EpochDone(Event):
+    """Training means over one epoch; `epoch` counts from 1."""
+
+    epoch: int
+    step: int
+    loss: float
+    accuracy: float
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Validated(Event):
+    """Validation over all its pictures after `epoch`."""
+
+    epoch: int
+    step: int
+    top1: float
+    top5: float
+    loss: float
+    is_best: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checkpointed(Event):
+    """The state for an exact resume is safely on disk."""
+
+    step: int
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Warned(Event):
+    """Something a user should know; already safe to show."""
+
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Paused(Event):
+    """The run waits, its state saved."""
+
+    step: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resumed(Event):
+    """The run goes on after a pause."""
+
+    step: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TestStarted(Event):
+    """Training is over; the best weights are being tested."""
+
+    split: str
+    images: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tested(Event):
+    """The best weights on the test split; details in ``evaluation.json``."""
+
+    split: str
+    top1: float
+    top5: float
+    loss: float
+    images: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stopped(Event):
+    """Ended on request; can be resumed."""
+
+    step: int
+    epoch: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finished(Event):
+    """The last word of a whole run: `reason` is ``schedule``, ``time`` or ``early stopping``."""
+
+    reason: str
+    best_epoch: int
+    best_top1: float
+    seconds: float
+    peak_memory_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failed(Event):
+    """Ended by an error: one safe line and the exit code."""
+
+    message: str
+    exit_code: int
+
+
+TYPES: dict[str, type[Event]] = {
+    kind.__name__: kind
+    for kind in (
+        RunStarted, DataChecked, ModelBuilt, StepDone, EpochDone, Validated, Checkpointed, Warned,
+        Paused, Resumed, TestStarted, Tested, Stopped, Finished, Failed,
+    )
+}  # fmt: skip
+FINAL = (Stopped, Finished, Failed)
+
+
+def encode(event: Event) -> bytes:
+    """Return the event's line, newline included. Non-finite numbers become null."""
+    record = {"v": VERSION, "type": type(event).__name__, **asdict(event)}
+    for name, value in record.items():
+        if isinstance(value, float) and not _finite(value):
+            record[name] = None
+    return json.dumps(record, ensure_ascii=True, allow_nan=False).encode() + b"\n"
+
+
+def decode(line: bytes) -> Event | None:
+    """Return the event of a line, or None when it is torn, of a newer type or no event at all."""
+    try:
+        record: Any = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(record, dict) or record.get("v") != VERSION:
+        return None
+    kind = TYPES.get(str(record.get("type")))
+    if kind is None:
+        return None
+    values: dict[str, Any] = {}
+    for field in fields(kind):
+        if field.name not in record:
+            return None
+        value = record[field.name]
+        if value is None and field.type == "float":
+            value = float("nan")
+        if not _fits(value, str(field.type)):
+            return None
+        values[field.name] = value
+    return kind(**values)
+
+
+def _finite(value: float) -> bool:
+    return value - value == 0
+
+
+def _fits(value: object, wanted: str) -> bool:
+    if value is None:
+        return wanted.endswith("None")
+    kind = wanted.removesuffix(" | None")
+    if isinstance(value, bool) or kind == "bool":
+        return isinstance(value, bool) and kind == "bool"
+    if kind == "float":
+        return isinstance(value, int | float)
+    return isinstance(value, int if kind == "int" else str)
+
+
+class EventWriter:
+    """Appends events to a log; numbering goes on where an earlier process left off.
+
+    Args:
+        path: the log; made when missing. A torn last line is cut off first.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("a+b")
+        self._seq = self._mend()
+
+    def _mend(self) -> int:
+        self._file.seek(0)
+        content = self._file.read()
+        whole = content.rfind(b"\n") + 1
+        self._file.truncate(whole)
+        events = [event for line in content[:whole].splitlines() if (event := decode(line))]
+        return events[-1].seq + 1 if events else 0
+
+    def write(self, kind: type[Event], t: float, **values: object) -> Event:
+        """Append one event and flush it to the operating system."""
+        event = kind(seq=self._seq, t=t, **values)  # type: ignore[arg-type]
+        self._seq += 1
+        self._file.write(encode(event))
+        self._file.flush()
+        return event
+
+    def close(self) -> None:
+        """Close the log."""
+        self._file.close()
+
+
+class EventTail:
+    """Reads the events that have come since the last look.
+
+    Args:
+        path: the log; may not exist yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+
+    def poll(self) -> list[Event]:
+        """Return new whole events, oldest first; an unfinished last line waits for next time."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                content = file.read()
+        except OSError:
+            return []
+        whole = content.rfind(b"\n") + 1
+        self._offset += whole
+        return [event for line in content[:whole].splitlines() if (event := decode(line))]
+
+
+def read_events(path: Path) -> Iterator[Event]:
+    """Yield every readable event of a log, oldest first."""
+    yield from EventTail(path).poll()

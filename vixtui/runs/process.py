@@ -1,0 +1,145 @@
+"""Starting the engine and asking it things; the engine is always another process.
+
+Training runs detached and speaks through its run directory. Everything else (evaluate, predict,
+download) is a question: one JSON object a line goes in, JSON objects come out, the last one a
+``result`` or an ``error``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from vixtui.errors import BY_EXIT_CODE, VixtuiError
+from vixtui.files import disk_error
+from vixtui.runs.directory import RunDirectory
+
+# libgomp spins 300,000 times at each barrier unless told not to; on a busy two-core machine that
+# costs a factor of 3 to 29 in training speed.
+_ENVIRONMENT = {
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+    "PYTHONUNBUFFERED": "1",
+    "PYTHONUTF8": "1",
+}
+
+
+def start_training(run: RunDirectory) -> subprocess.Popen[bytes]:
+    """Start, or resume, the engine of a run in a session of its own; return at once.
+
+    Raises:
+        DiskError: when the log cannot be written.
+    """
+    try:
+        log = run.log_path.open("ab")
+    except OSError as error:
+        raise disk_error(error, run.log_path) from error
+    with log:
+        return subprocess.Popen(
+            _command("train", str(run.path)),
+            env=os.environ | _ENVIRONMENT,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=os.name == "posix",
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+        )
+
+
+class Engine:
+    """A warm engine that answers questions over a pipe; a context manager.
+
+    Args:
+        log_path: where the engine's stderr goes; without, it is dropped.
+    """
+
+    def __init__(self, log_path: Path | None = None) -> None:
+        self._log = log_path.open("ab") if log_path else None
+        self._process = subprocess.Popen(
+            _command("serve"),
+            env=os.environ | _ENVIRONMENT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log or subprocess.DEVNULL,
+        )
+
+    def ask(
+        self,
+        question: str,
+        *,
+        on_progress: Callable[[dict[str, Any]], None] | None = None,
+        **arguments: Any,
+    ) -> dict[str, Any]:
+        """Return the answer to one question; blocks.
+
+        Args:
+            question: ``predict``, ``evaluate``, ``download``; see ``vixtui.engine.serve``.
+            on_progress: called with each ``progress`` object before the answer.
+            arguments: JSON-able; sent along.
+
+        Raises:
+            VixtuiError: the error the engine answers with, or its death.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        line = json.dumps({"ask": question, **arguments}).encode() + b"\n"
+        try:
+            self._process.stdin.write(line)
+            self._process.stdin.flush()
+        except OSError:
+            raise self._died() from None
+        for answer in self._process.stdout:
+            message = json.loads(answer)
+            kind = message.pop("type")
+            if kind == "progress" and on_progress is not None:
+                on_progress(message)
+            elif kind == "result":
+                return dict(message)
+            elif kind == "error":
+                error = BY_EXIT_CODE.get(message["exit_code"], VixtuiError)
+                raise error(message["what"], where=message["where"], remedy=message["remedy"])
+        raise self._died()
+
+    def close(self) -> None:
+        """End the engine."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        if self._log is not None:
+            self._log.close()
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            self._process.kill()
+        self.close()
+
+    def _died(self) -> VixtuiError:
+        code = self._process.wait()
+        return VixtuiError(
+            f"the engine ended unexpectedly with code {code}",
+            remedy="most often memory ran out; close other programs and try again",
+        )
+
+
+def _command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "vixtui.engine", *arguments]
