@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 
 # Cc: C0, DEL, C1; Cf: bidi controls and other invisible marks; Cs: undecodable file-name bytes;
@@ -46,7 +47,9 @@ def format_count(count: float) -> str:
 
 
 def format_seconds(seconds: float) -> str:
-    """Return a duration for people: ``0.8 s``, ``47 s``, ``2:05``, ``1:02:05``."""
+    """Return a duration for people: ``0.8 s``, ``47 s``, ``1:02:05``; ``–`` when not finite."""
+    if not math.isfinite(seconds):
+        return "–"
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)

@@ -1,5 +1,6 @@
 """Pictures in: which there are, how they are split, how they become tensors.
 
-`sources`, `split` and `builtin` describe data without torch; `decode`, `tensors`, `augment` and
-`download` make tensors and pictures with it.
+Without torch: `sources` opens a data set, from a `folder` (walked by `scan`) or `builtin` (digits,
+`shapes`), and says how it is `split`; `pictures` reads a file. With torch: `decode`, `tensors`,
+`augment`, and `download` for public sets.
 """

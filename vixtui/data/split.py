@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 Item = str | int
@@ -41,3 +43,39 @@ class Split:
             )
         except (KeyError, TypeError) as error:
             raise ValueError("not a split") from error
+
+
+def stratified_split(
+    pictures: Sequence[tuple[Item, int]], *, validation: float, test: float = 0.0, seed: int
+) -> Split:
+    """Draw validation and test pictures from every class in the same proportion.
+
+    Each class keeps at least one picture for training, then gives at least one to validation and
+    one to test where it has enough. A class's draw depends on its own pictures and `seed` alone.
+
+    Args:
+        pictures: (picture, label) pairs; their order decides the draw.
+        validation, test: fractions of each class; 0 leaves that part empty.
+        seed: the same seed draws the same pictures on every system.
+    """
+    by_class: dict[int, list[int]] = {}
+    for position, (_, label) in enumerate(pictures):
+        by_class.setdefault(label, []).append(position)
+    parts: dict[str, list[int]] = {"train": [], "validation": [], "test": []}
+    for label, positions in by_class.items():
+        random.Random(f"{seed}:{label}").shuffle(positions)
+        held_out = _share(len(positions), validation, spare=1)
+        tested = _share(len(positions), test, spare=1 + held_out)
+        parts["validation"] += positions[:held_out]
+        parts["test"] += positions[held_out : held_out + tested]
+        parts["train"] += positions[held_out + tested :]
+    return Split(
+        **{name: tuple(pictures[i] for i in sorted(chosen)) for name, chosen in parts.items()}
+    )
+
+
+def _share(count: int, fraction: float, *, spare: int) -> int:
+    """Return how many of `count` pictures a part takes when `spare` of them are spoken for."""
+    if fraction <= 0:
+        return 0
+    return max(0, min(max(1, round(count * fraction)), count - spare))

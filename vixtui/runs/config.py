@@ -123,7 +123,8 @@ def write_config(path: Path, config: RunConfig) -> None:
     import tomli_w
 
     table = asdict(config)
-    write_atomically(path, tomli_w.dumps(_without_none(table)).encode())
+    # A path may hold bytes that are no UTF-8; they are kept as they are.
+    write_atomically(path, tomli_w.dumps(_without_none(table)).encode("utf-8", "surrogateescape"))
 
 
 def read_config(path: Path) -> RunConfig:
@@ -133,7 +134,7 @@ def read_config(path: Path) -> RunConfig:
         UsageError: when it is missing, damaged or of a newer schema.
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
     except (OSError, ValueError) as error:
         raise UsageError("no readable run.toml", where=path, remedy="see 'vixtui runs list'") from error
     if table.get("schema_version") != SCHEMA_VERSION:

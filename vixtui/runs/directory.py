@@ -156,18 +156,27 @@ def newest_model() -> RunDirectory | None:
     return max(finished, key=lambda run: run.model_path.stat().st_mtime, default=None)
 
 
+def check_run_name(name: str) -> None:
+    """Make sure that a run can be given this name.
+
+    Raises:
+        UsageError: for an unusable or taken name.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"not a run name: {name}", remedy="use letters, digits, dot, dash, underscore")
+    if (runs_dir() / name).exists():
+        raise UsageError("the name is taken", where=name, remedy="choose another")
+
+
 def rename_run(run: RunDirectory, name: str) -> RunDirectory:
     """Give a run another id.
 
     Raises:
         UsageError: for an unusable or taken name, or a run at work.
     """
-    if not _NAME.fullmatch(name):
-        raise UsageError(f"not a run name: {name}", remedy="use letters, digits, dot, dash, underscore")
-    target = run.path.with_name(name)
-    if target.exists():
-        raise UsageError("the name is taken", where=name, remedy="choose another")
+    check_run_name(name)
     _refuse_if_alive(run)
+    target = run.path.with_name(name)
     try:
         run.path.rename(target)
     except OSError as error:

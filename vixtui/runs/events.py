@@ -250,7 +250,7 @@ class EventWriter:
 
     def write(self, kind: type[Event], t: float, **values: object) -> Event:
         """Append one event and flush it to the operating system."""
-        event = kind(seq=self._seq, t=t, **values)  # type: ignore[arg-type]
+        event = kind(seq=self._seq, t=t, **values)
         self._seq += 1
         self._file.write(encode(event))
         self._file.flush()

@@ -106,6 +106,15 @@ class Engine:
                 raise error(message["what"], where=message["where"], remedy=message["remedy"])
         raise self._died()
 
+    @property
+    def running(self) -> bool:
+        """Whether the process lives."""
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        """End the process at once, from any thread; whoever waits for an answer gets an error."""
+        self._process.kill()
+
     def close(self) -> None:
         """End the engine."""
         if self._process.stdin is not None:

@@ -1,0 +1,143 @@
+"""Stands in for the engine: the same files, pipe and signals, without torch.
+
+FAKE_ENGINE chooses what happens: finish (default), slow (steps until told to stop), killed,
+failed, broken (dies at once).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from vixtui.runs import events
+from vixtui.runs.control import Inbox
+from vixtui.runs.directory import RunDirectory
+from vixtui.runs.lock import acquire, release
+
+HOSTILE_CLASS = "\x1b]52;c;aGk=\x07cat\u202e[red]"
+
+
+def train(run: RunDirectory, behaviour: str) -> None:
+    """Write the events of a training."""
+    if behaviour == "broken":
+        print("cannot start")
+        sys.exit(3)
+    acquire(run.lock_path)
+    writer = events.EventWriter(run.events_path)
+
+    def write(kind: type[events.Event], **values: object) -> None:
+        writer.write(kind, time.time(), **values)
+
+    write(events.RunStarted, pid=os.getpid(), device="cpu", resumed_step=0)
+    write(
+        events.DataChecked,
+        train=100, validation=20, test=30, unusable=0, num_classes=3, seconds=0.1,
+    )  # fmt: skip
+    write(
+        events.ModelBuilt,
+        parameters=1000, threads=1, precision="fp32", images_per_second=500.0,
+        steps_per_epoch=2, epochs=3, seconds_budget=None,
+    )  # fmt: skip
+    inbox = Inbox(run.control_path)
+    step = 0
+    while step < 6 or behaviour == "slow":
+        step += 1
+        _step(write, step)
+        if behaviour == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if behaviour == "slow":
+            time.sleep(0.05)
+            if inbox.poll() == "stop":
+                write(events.Checkpointed, step=step, bytes=10)
+                write(events.Stopped, step=step, epoch=step // 2)
+                release(run.lock_path)
+                return
+    if behaviour == "failed":
+        write(events.Failed, message="3 pictures are damaged", exit_code=3)
+    else:
+        _finish(run, write)
+    release(run.lock_path)
+
+
+def _step(write, step: int) -> None:
+    write(
+        events.StepDone,
+        step=step, epoch=step / 2, loss=1 / step, accuracy=0.5, lr=1e-3, grad_norm=1.0,
+        images_per_second=500.0, memory_bytes=3 * 10**8, progress=min(1.0, step / 6),
+        eta_seconds=1.0,
+    )  # fmt: skip
+    if step % 2 == 0:
+        epoch = step // 2
+        write(events.EpochDone, epoch=epoch, step=step, loss=1 / step, accuracy=0.6, seconds=0.1)
+        write(
+            events.Validated,
+            epoch=epoch, step=step, top1=0.5 + 0.1 * min(epoch, 4), top5=1.0, loss=0.5,
+            is_best=True,
+        )  # fmt: skip
+
+
+def _finish(run: RunDirectory, write) -> None:
+    run.model_path.write_bytes(b"weights")
+    write(events.TestStarted, split="test", images=30)
+    run.evaluation_path.write_text(json.dumps(evaluation(run.config().data.classes)))
+    write(events.Tested, split="test", top1=0.9, top5=1.0, loss=0.4, images=30)
+    write(
+        events.Finished,
+        reason="schedule", best_epoch=3, best_top1=0.8, seconds=1.5, peak_memory_bytes=3 * 10**8,
+    )  # fmt: skip
+
+
+def evaluation(classes) -> dict:
+    """Return an evaluation in which the last class is the weakest and taken for the first."""
+    count = len(classes)
+    confusion = [[10 * (row == column) for column in range(count)] for row in range(count)]
+    confusion[-1][0] = 4
+    return {
+        "schema_version": 1, "source": "digits", "split": "test", "images": 30,
+        "classes": list(classes), "top1": 0.9, "top1_interval": [0.7, 0.97], "top5": 1.0,
+        "top_k": min(5, count), "loss": 0.4, "ece": 0.05, "confusion": confusion,
+        "per_class": [
+            {"class": name, "precision": 0.9, "recall": 0.9, "f1": 0.9 - 0.01 * i, "images": 10}
+            for i, name in enumerate(classes)
+        ],
+        "calibration": [], "mistakes": [], "images_per_second": 100.0, "model": "a run",
+    }  # fmt: skip
+
+
+def answer(question: dict) -> None:
+    """Answer one question."""
+    if question["ask"] == "evaluate":
+        return _say("result", **evaluation(["zero", "one", HOSTILE_CLASS]))
+    if question["ask"] == "download":
+        _say("progress", done=1, total=2, message="half")
+        return _say("result", path="somewhere")
+    predictions = []
+    for number, path in enumerate(question["paths"], start=1):
+        readable = Path(path).read_bytes().startswith(b"picture")
+        top = [
+            {"class": HOSTILE_CLASS, "probability": 0.8},
+            {"class": "=dog", "probability": 0.2},
+        ]
+        predictions.append(
+            {"path": path, "top": top, "error": None}
+            if readable
+            else {"path": path, "top": [], "error": "not a picture"}
+        )
+        _say("progress", done=number, total=len(question["paths"]), prediction=predictions[-1])
+    return _say("result", predictions=predictions, model={"classes": []}, seconds_per_image=0.01)
+
+
+def _say(kind: str, **values: object) -> None:
+    print(json.dumps({"type": kind, **values}), flush=True)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "train":
+        train(RunDirectory(Path(sys.argv[2])), os.environ.get("FAKE_ENGINE", "finish"))
+    else:
+        for line in sys.stdin:
+            answer(json.loads(line))

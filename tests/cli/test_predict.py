@@ -1,0 +1,170 @@
+"""Predicting and evaluating from the command line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+
+from vixtui.runs.directory import RunDirectory
+
+
+@pytest.fixture
+def trained(make_run) -> RunDirectory:
+    """A run with weights."""
+    run = make_run()
+    run.model_path.write_bytes(b"weights")
+    return run
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A folder with two pictures and one file that only claims to be one."""
+    folder = tmp_path / "pictures"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "a.png").write_bytes(b"picture")
+    (folder / "deep" / "b.JPG").write_bytes(b"picture")
+    (folder / "notes.txt").write_bytes(b"text")
+    (folder / ".hidden.png").write_bytes(b"picture")
+    return folder
+
+
+def test_the_newest_run_is_used_and_named(vixtui, trained, pictures):
+    result = vixtui("predict", str(pictures / "a.png"))
+    assert result.code == 0
+    assert "80.0 %" in result.out
+    assert "a-run" in result.err
+
+
+def test_without_a_model_it_says_how_to_train_one(vixtui, pictures):
+    result = vixtui("predict", str(pictures / "a.png"))
+    assert result.code == 2
+    assert "vixtui train" in result.err
+
+
+def test_missing_picture_exits_2(vixtui, trained, tmp_path):
+    result = vixtui("predict", str(tmp_path / "none.png"))
+    assert result.code == 2
+    assert "none.png" in result.err
+
+
+def test_folders_are_searched_and_other_files_left_alone(vixtui, trained, pictures):
+    result = vixtui("predict", str(pictures), "--json")
+    paths = [entry["path"] for entry in json.loads(result.out)["predictions"]]
+    assert paths == [str(pictures / "a.png"), str(pictures / "deep" / "b.JPG")]
+
+
+def test_patterns_are_expanded(vixtui, trained, pictures):
+    result = vixtui("predict", str(pictures / "*.png"), "--json")
+    assert len(json.loads(result.out)["predictions"]) == 1
+
+
+def test_a_picture_named_twice_is_predicted_once(vixtui, trained, pictures):
+    result = vixtui("predict", str(pictures), str(pictures / "a.png"), "--json")
+    assert len(json.loads(result.out)["predictions"]) == 2
+
+
+def test_unreadable_pictures_exit_3_and_the_others_are_predicted(vixtui, trained, pictures):
+    (pictures / "broken.png").write_bytes(b"nonsense")
+    result = vixtui("predict", str(pictures), "--json")
+    assert result.code == 3
+    assert [bool(entry["error"]) for entry in json.loads(result.out)["predictions"]] == [
+        False,
+        True,
+        False,
+    ]
+    assert "broken.png" in result.err
+
+
+def test_csv_holds_no_formula_and_no_control_character(vixtui, trained, pictures):
+    result = vixtui("predict", str(pictures / "a.png"), "--csv")
+    [row] = csv.DictReader(io.StringIO(result.out))
+    assert row["class_2"] == "'=dog"
+    assert result.out.replace("\n", "").isprintable()
+
+
+def test_every_sign_that_starts_a_formula_is_escaped():
+    from vixtui.cli.predict import _csv_cell
+
+    assert [_csv_cell(text) for text in ("=1", "+1", "-1", "@x", "x")] == [
+        "'=1", "'+1", "'-1", "'@x", "x",
+    ]  # fmt: skip
+
+
+def test_a_run_without_weights_is_told_apart(vixtui, make_run, pictures):
+    make_run("young")
+    result = vixtui("predict", str(pictures), "--model", "young")
+    assert result.code == 2
+    assert "no weights yet" in result.err
+
+
+def test_a_weights_file_is_a_model(vixtui, tmp_path, pictures):
+    file = tmp_path / "mine.safetensors"
+    file.write_bytes(b"weights")
+    assert vixtui("predict", str(pictures), "--model", str(file)).code == 0
+
+
+def test_evaluate_shows_interval_classes_and_confusions(vixtui, trained):
+    out = vixtui("evaluate").out
+    assert "95 % interval 70.0 to 97.0 %" in out
+    assert "precision" in out
+    assert "taken for zero" in out
+
+
+def test_evaluate_json_is_the_evaluation(vixtui, trained):
+    assert json.loads(vixtui("evaluate", "--json").out)["top1"] == 0.9
+
+
+def test_a_lone_weights_file_is_not_evaluated_on_nothing(vixtui, tmp_path):
+    file = tmp_path / "mine.safetensors"
+    file.write_bytes(b"weights")
+    result = vixtui("evaluate", str(file))
+    assert result.code == 2
+    assert "--data" in result.err
+
+
+@pytest.mark.parametrize("arguments", [("evaluate",), ("predict", "{picture}")], ids=" ".join)
+def test_hostile_class_name_reaches_no_terminal(trained, pictures, program, arguments):
+    picture = pictures / "\x1b]0;title\x07[bold].png"
+    picture.write_bytes(b"picture")
+    shown = _on_a_terminal(program, *(part.format(picture=picture) for part in arguments))
+    assert b"]52;" in shown
+    assert b"[red]" in shown
+    for sign in (b"\x1b]", b"\x07", b"\x9b", "\u202e".encode()):
+        assert sign not in shown
+
+
+def test_no_color_is_honoured(trained, program, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert b"\x1b[3" not in _on_a_terminal(program, "evaluate")
+
+
+def _on_a_terminal(program: str, *arguments: str) -> bytes:
+    """Return the bytes that reach a terminal."""
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, *arguments],
+        env=os.environ | {"TERM": "xterm-256color", "COLUMNS": "120"},
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+    )
+    os.close(slave)
+    shown = b""
+    while True:
+        try:
+            chunk = os.read(master, 65536)
+        except OSError:
+            break
+        if not chunk:
+            break
+        shown += chunk
+    os.close(master)
+    assert process.wait() == 0, shown
+    return shown

@@ -1,0 +1,150 @@
+"""Starting a training, watching it, and each way it can end."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+
+import pytest
+
+from vixtui.runs.directory import RunDirectory, list_runs
+
+QUICK = ("train", "digits", "--preset", "vit:tiny", "--epochs", "3")
+
+
+def _only_run(seconds: float = 20) -> RunDirectory:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if runs := list_runs():
+            return runs[0]
+        time.sleep(0.05)
+    raise AssertionError("no run was made")
+
+
+def _wait_for_steps(run: RunDirectory) -> None:
+    while not run.progress().steps:
+        time.sleep(0.05)
+
+
+def test_training_ends_with_results_and_the_next_commands(vixtui):
+    result = vixtui(*QUICK, "--name", "mine")
+    assert result.code == 0
+    assert "90.0 % of 30 pictures (95 % interval 70.0 to 97.0 %)" in result.out
+    assert "weakest classes" in result.out
+    assert "predicted" in result.out
+    assert "measured 300 MB" in result.out
+    assert "vixtui predict --model mine" in result.err
+
+
+def test_without_a_preset_the_best_recommendation_is_named(vixtui):
+    result = vixtui("train", "--epochs", "3")
+    assert result.code == 0
+    assert _only_run().config().preset in result.err
+
+
+def test_options_reach_the_recipe(vixtui):
+    options = {
+        "batch-size": 32, "lr": 0.004, "weight-decay": 0.1, "label-smoothing": 0.2, "ema": 0.5,
+        "crop": 0.2, "color-jitter": 0.3, "erase": 0.4, "patience": 7,
+    }  # fmt: skip
+    flags = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+    assert vixtui(*QUICK, *flags, "--seed", "9", "--precision", "fp32", "--flip").code == 0
+    config = _only_run().config()
+    for name, value in options.items():
+        assert getattr(config.recipe, name.replace("-", "_")) == value
+    assert config.data.horizontal_flip
+    assert (config.seed, config.plan.precision) == (9, "fp32")
+
+
+def test_stdout_is_pure_json(vixtui):
+    result = vixtui(*QUICK, "--json")
+    events = [json.loads(line) for line in result.out.splitlines()]
+    assert events[0]["type"] == "RunStarted"
+    assert events[-1]["type"] == "Finished"
+    assert [event["seq"] for event in events] == list(range(len(events)))
+
+
+def test_detach_returns_at_once_and_attach_watches(vixtui, monkeypatch):
+    monkeypatch.setenv("FAKE_ENGINE", "slow")
+    result = vixtui(*QUICK, "--detach", "--json")
+    run = RunDirectory(_only_run().path)
+    assert json.loads(result.out)["run"] == run.id
+    _wait_for_steps(run)
+    assert vixtui("runs", "stop", run.id).code == 0
+    assert "not at work" in vixtui("attach", run.id).err
+
+
+def test_ctrl_c_stops_and_saves(start):
+    process = start(*QUICK, FAKE_ENGINE="slow")
+    run = _only_run()
+    _wait_for_steps(run)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert run.state() == "stopped"
+    assert f"vixtui runs resume {run.id}" in err.decode()
+
+
+def test_ctrl_c_while_the_engine_starts_is_not_lost(start):
+    process = start(*QUICK, FAKE_ENGINE="slow")
+    run = _only_run()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert run.state() == "stopped"
+
+
+def test_ctrl_c_on_attach_only_leaves(vixtui, start, monkeypatch):
+    monkeypatch.setenv("FAKE_ENGINE", "slow")
+    vixtui(*QUICK, "--detach")
+    run = _only_run()
+    _wait_for_steps(run)
+    process = start("attach", run.id)
+    process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert run.alive()
+    assert vixtui("runs", "stop", run.id).code == 0
+
+
+def test_a_killed_engine_is_noticed_and_explained(vixtui, monkeypatch):
+    monkeypatch.setenv("FAKE_ENGINE", "killed")
+    result = vixtui(*QUICK)
+    assert result.code == 5
+    assert "killed from outside" in result.err.splitlines()[-1]
+
+
+def test_a_failed_run_exits_with_the_code_of_its_error(vixtui, monkeypatch):
+    monkeypatch.setenv("FAKE_ENGINE", "failed")
+    result = vixtui(*QUICK)
+    assert result.code == 3
+    assert result.err.splitlines()[-1] == "error: 3 pictures are damaged"
+
+
+def test_an_engine_that_cannot_start_points_to_the_log(vixtui, monkeypatch):
+    monkeypatch.setenv("FAKE_ENGINE", "broken")
+    result = vixtui(*QUICK)
+    assert result.code == 1
+    assert str(_only_run().log_path) in result.err
+
+
+def test_a_preset_that_does_not_fit_exits_5(vixtui):
+    result = vixtui(*QUICK, "--budget", "1MB")
+    assert result.code == 5
+    assert "--budget" in result.err
+    assert list_runs() == []
+
+
+def test_a_public_set_without_download_exits_2(vixtui):
+    result = vixtui("train", "cifar10")
+    assert result.code == 2
+    assert "--download" in result.err
+
+
+@pytest.mark.parametrize("value", ["nan", "-1", "0", "inf"])
+def test_a_learning_rate_must_make_sense(vixtui, value):
+    result = vixtui(*QUICK, "--lr", value)
+    assert result.code == 2
+    assert list_runs() == []

@@ -1,0 +1,24 @@
+"""Common to all tests: a home of its own for each, and no torch where there is none."""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+# Tests run side by side: one thread each, and no spinning at barriers.
+os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+
+if find_spec("torch") is None:
+    collect_ignore = ["models", "engine", "data_tensors", "end_to_end", "packaging"]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Point the program at an empty home and return it."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("VIXTUI_HOME", str(folder))
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    return folder

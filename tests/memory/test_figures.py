@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vixtui.memory.engine import cpu_bytes, gpu_bytes
+from vixtui.memory.figures import (
+    Figures,
+    PresetFigures,
+    StepCost,
+    StepFigures,
+    encode_figures,
+    model_options,
+    read_figures,
+    stale_presets,
+    step_cost,
+)
+from vixtui.memory.grid import LARGEST_SIDE, traced_sizes
+from vixtui.models.config import ModelConfig
+from vixtui.presets import all_presets, preset
+
+MIB = 2**20
+presets = st.sampled_from(sorted(all_presets()))
+sides = st.integers(8, 224)
+
+
+def model(
+    name: str, side: int = 32, *, channels: int = 3, classes: int = 10, width: int | None = None
+) -> ModelConfig:
+    return preset(name).model_config(
+        image_height=side, image_width=width or side, in_channels=channels, num_classes=classes
+    )
+
+
+def cost(config: ModelConfig, name: str, *, batch: int = 64, micro: int | None = None) -> StepCost:
+    figures = read_figures().presets[name]
+    return step_cost(figures, config, micro_batch=micro or batch, batch_size=batch)
+
+
+def test_every_preset_has_figures_for_its_present_options() -> None:
+    figures = read_figures()
+    stale = stale_presets(figures, figures.sources)
+    assert not stale, "run: python -m vixtui.memory.trace --write"
+    assert figures.presets.keys() == all_presets().keys()
+
+
+@pytest.mark.parametrize("name", sorted(all_presets()))
+def test_traced_sizes_cover_every_patch_size_a_picture_can_lead_to(name: str) -> None:
+    traced = {model(name, side).patch_size for side in traced_sizes(preset(name))}
+    for side in (8, 13, 28, 32, 64, 100, 224, LARGEST_SIDE):
+        try:
+            patch = model(name, side).patch_size
+        except ValueError:  # too many tokens for this preset
+            continue
+        linear = preset(name).options["embedding"] == "linear"
+        assert patch in traced or (linear and min(traced) < patch < max(traced))
+
+
+def test_a_parabola_through_three_token_counts_is_met_everywhere() -> None:
+    def figures(patch: int, tokens: int) -> StepFigures:
+        parameters = 1000 + 3 * tokens + 2 * tokens**2 + 5 * patch**2
+        return StepFigures(patch, tokens, parameters, parameters, ((0, 1),), 1, (0, 1), 1)
+
+    steps = tuple(figures(patch, tokens) for patch in (1, 16) for tokens in (64, 144, 225))
+    config = model("vit:small", 40)
+    assert (config.patch_size, config.num_tokens) == (4, 100)
+    found = step_cost(PresetFigures({}, steps), config, micro_batch=1, batch_size=1)
+    assert found.parameters == 1000 + 3 * 100 + 2 * 100**2 + 5 * 4**2
+
+
+@settings(max_examples=60, deadline=None)
+@given(presets, sides, st.sampled_from([1, 3]), st.integers(2, 500))
+def test_all_figures_are_positive_and_memory_holds_the_weights(
+    name: str, side: int, channels: int, classes: int
+) -> None:
+    try:
+        config = model(name, side, channels=channels, classes=classes)
+    except ValueError:
+        return
+    found = cost(config, name, batch=1)
+    assert found.parameters > 0
+    assert found.flops > 0
+    assert found.peak_bytes >= 20 * found.parameters
+
+
+@settings(max_examples=60, deadline=None)
+@given(presets, sides)
+def test_memory_grows_with_the_micro_batch(name: str, side: int) -> None:
+    try:
+        config = model(name, side)
+    except ValueError:
+        return
+    peaks = [cost(config, name, batch=256, micro=2**power).peak_bytes for power in range(8)]
+    assert peaks == sorted(peaks)
+
+
+def test_grey_pictures_and_more_classes_change_the_weights() -> None:
+    colour = cost(model("vit:small"), "vit:small")
+    grey = cost(model("vit:small", channels=1), "vit:small")
+    many = cost(model("vit:small", classes=110), "vit:small")
+    config = model("vit:small")
+    assert colour.parameters - grey.parameters == 2 * config.patch_size**2 * config.embed_dim
+    assert many.parameters - colour.parameters == 100 * (config.embed_dim + 1)
+    assert grey.peak_bytes < colour.peak_bytes < many.peak_bytes
+
+
+def test_gradients_are_kept_while_they_accumulate() -> None:
+    config = model("vit:small")
+    whole = cost(config, "vit:small", batch=8)
+    parts = cost(config, "vit:small", batch=64, micro=8)
+    assert parts.peak_bytes - whole.peak_bytes == 4 * parts.parameters
+    assert parts.flops == 8 * whole.flops
+
+
+def test_pictures_beyond_the_traced_ones_have_no_figures() -> None:
+    config = model("vit:tiny", LARGEST_SIDE + 1)
+    with pytest.raises(ValueError, match="pixels a side"):
+        cost(config, "vit:tiny")
+
+
+def test_oblong_pictures_count_by_their_tokens() -> None:
+    square, oblong = model("vit:tiny", 32), model("vit:tiny", 32, width=64)
+    assert oblong.num_tokens == 2 * square.num_tokens
+    assert 1.5 < cost(oblong, "vit:tiny").flops / cost(square, "vit:tiny").flops < 3
+
+
+def test_engine_needs_more_than_the_step() -> None:
+    step = StepCost(parameters=10**6, peak_bytes=300 * MIB, flops=1, moved_bytes=1, kernels=1)
+    alone = cpu_bytes(step, images=0, image_bytes=3072)
+    assert alone > 300 * MIB + 500 * MIB
+    assert cpu_bytes(step, images=10_000, image_bytes=3072) - alone >= 10_000 * 3072
+    assert gpu_bytes(step) > 300 * MIB + 512 * MIB
+
+
+def test_file_is_read_back_as_written(tmp_path: Path) -> None:
+    step = StepFigures(4, 64, 100, 90, ((5, 7), (1, 9)), 11, (2, 3), 4)
+    entry = PresetFigures(model_options(preset("vit:tiny")), (step,))
+    figures = Figures(torch="2.14.1", sources="abc", presets={"vit:tiny": entry})
+    path = tmp_path / "figures.json"
+    path.write_bytes(encode_figures(figures))
+    assert read_figures(path) == figures
+
+
+def test_file_of_another_schema_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "figures.json"
+    path.write_text(json.dumps({"schema_version": 0}))
+    with pytest.raises(ValueError, match="schema"):
+        read_figures(path)
+
+
+def test_reading_figures_never_imports_torch() -> None:
+    code = (
+        "import sys; from vixtui.memory.figures import read_figures; read_figures(); "
+        "print({'torch', 'numpy'} & sys.modules.keys())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vixtui.errors import UsageError
+from vixtui.hardware.machine import Figure, Machine
+from vixtui.memory.figures import read_figures
+from vixtui.planning.accuracy import Measurement
+from vixtui.planning.recommend import (
+    Knowledge,
+    Question,
+    candidate,
+    consider,
+    consider_all,
+    ranked,
+    recommend,
+)
+from vixtui.planning.speed import MeasuredSpeed, corrected, device_throughput
+from vixtui.planning.types import Budget, Candidate, Task
+from vixtui.presets import all_presets, preset
+
+GB = 10**9
+MACHINE = Machine(
+    cpu="Test",
+    cores=2,
+    ram_total=Figure(16 * GB, "psutil"),
+    ram_free=Figure(10 * GB, "psutil"),
+    disk_free=Figure(100 * GB, "file system"),
+    gpus=(),
+    notes=(),
+)
+CIFAR = Task(image_height=32, image_width=32, in_channels=3, num_classes=10, images=2000)
+KNOWLEDGE = Knowledge(
+    figures=read_figures().presets,
+    accuracies={},
+    speeds=(),
+    throughput=device_throughput("cpu", 1),
+)
+budgets = st.integers(100 * 10**6, 64 * GB)
+batch_sizes = st.integers(1, 512)
+
+
+def cpu(amount: int) -> Budget:
+    return Budget(device="cpu", bytes=amount, source="test")
+
+
+def measured(name: str, top1: float) -> Measurement:
+    return Measurement(
+        preset=name,
+        top1=top1,
+        data="some pictures",
+        image_size=32,
+        seconds=100,
+        threads=1,
+        date="2026-11-22",
+        vixtui="0.1.0",
+    )
+
+
+def considered(
+    name: str,
+    amount: int = 4 * GB,
+    *,
+    batch_size: int = 64,
+    task: Task = CIFAR,
+    knowledge: Knowledge = KNOWLEDGE,
+) -> Candidate:
+    question = Question(task=task, budget=cpu(amount), batch_size=batch_size)
+    return consider(preset(name), question, knowledge)
+
+
+def test_every_preset_is_answered_for() -> None:
+    found = recommend(CIFAR, cpu(4 * GB), MACHINE)
+    assert {entry.preset for entry in found} == set(all_presets())
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from(sorted(all_presets())), budgets, batch_sizes)
+def test_a_plan_never_exceeds_its_budget(name: str, amount: int, batch_size: int) -> None:
+    found = considered(name, amount, batch_size=batch_size)
+    assert found.fits == (found.peak_bytes <= amount)
+    assert 1 <= found.micro_batch <= batch_size
+    assert found.micro_batch.bit_count() == 1
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from(sorted(all_presets())), budgets, budgets)
+def test_more_budget_never_gives_a_smaller_micro_batch(name: str, one: int, two: int) -> None:
+    less, more = (considered(name, amount) for amount in sorted((one, two)))
+    assert less.micro_batch <= more.micro_batch
+    assert less.fits <= more.fits
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from(sorted(all_presets())), budgets)
+def test_the_next_larger_micro_batch_would_not_fit(name: str, amount: int) -> None:
+    found = considered(name, amount)
+    if found.fits and found.micro_batch < 64:
+        more = considered(name, found.peak_bytes * 100, batch_size=2 * found.micro_batch)
+        assert more.micro_batch == 2 * found.micro_batch
+        assert more.peak_bytes > amount
+
+
+def test_the_batch_is_no_larger_than_the_data() -> None:
+    found = considered("vit:tiny", task=replace(CIFAR, images=5))
+    assert (found.batch_size, found.micro_batch) == (5, 4)
+
+
+@pytest.mark.parametrize("images", [0, 1])
+def test_next_to_no_pictures_are_survived(images: int) -> None:
+    assert considered("vit:tiny", task=replace(CIFAR, images=images)).batch_size == 1
+
+
+def test_what_does_not_fit_comes_last_and_says_what_it_needs() -> None:
+    found = recommend(CIFAR, cpu(1500 * 10**6), MACHINE)
+    fitting = [entry.fits for entry in found]
+    assert fitting == sorted(fitting, reverse=True)
+    misses = [entry for entry in found if not entry.fits]
+    assert misses
+    assert [entry.peak_bytes for entry in misses] == sorted(entry.peak_bytes for entry in misses)
+    assert all(entry.reason.startswith("needs ") for entry in misses)
+
+
+def test_if_nothing_fits_the_nearest_miss_comes_first() -> None:
+    found = recommend(CIFAR, cpu(10**6), MACHINE)
+    assert not any(entry.fits for entry in found)
+    assert found[0].peak_bytes == min(entry.peak_bytes for entry in found)
+
+
+def test_measured_accuracy_decides_before_speed() -> None:
+    accuracies = {
+        "hybrid-vin:small": measured("hybrid-vin:small", 0.5),
+        "vit:tiny": measured("vit:tiny", 0.3),
+    }
+    question = Question(task=CIFAR, budget=cpu(8 * GB), batch_size=64)
+    found = ranked(consider_all(question, replace(KNOWLEDGE, accuracies=accuracies)))
+    assert [entry.preset for entry in found[:2]] == ["hybrid-vin:small", "vit:tiny"]
+    assert found[0].reason == "50.0 % on some pictures"
+    assert "vixtui 0.1.0" in found[0].accuracy_basis
+    rest = [entry.seconds_per_epoch for entry in found[2:] if entry.fits]
+    assert rest == sorted(rest)
+    assert found[2].accuracy_basis == "not measured"
+
+
+def test_too_slow_for_the_time_given_goes_behind_what_is_not() -> None:
+    accuracies = {"vit:base": measured("vit:base", 0.99)}
+    question = Question(task=CIFAR, budget=cpu(32 * GB), batch_size=64, seconds=30.0)
+    found = ranked(consider_all(question, replace(KNOWLEDGE, accuracies=accuracies)), 30.0)
+    names = [entry.preset for entry in found]
+    assert 3 * found[0].seconds_per_epoch <= 30
+    assert names.index("vit:base") > names.index("vit:tiny")
+    assert found[names.index("vit:base")].reason == "too slow for 30 s"
+
+
+def test_an_earlier_run_of_the_same_model_gives_its_speed() -> None:
+    model = considered("vit:tiny").model
+    speed = MeasuredSpeed("run-1", "cpu", "vit:tiny", model, 64, 64, 500.0)
+    found = considered("vit:tiny", knowledge=replace(KNOWLEDGE, speeds=(speed,)))
+    assert found.seconds_per_epoch == CIFAR.images / 500
+    assert found.time_basis == "measured in run run-1"
+
+
+def test_earlier_runs_of_other_models_correct_the_prediction() -> None:
+    predicted = considered("vit:tiny")
+    rate = CIFAR.images / predicted.seconds_per_epoch
+    speed = MeasuredSpeed("run-1", "cpu", "vit:tiny", predicted.model, 64, 64, rate / 2)
+    slower = corrected(KNOWLEDGE.throughput, [speed], KNOWLEDGE.figures)
+    found = considered("vin:tiny", knowledge=replace(KNOWLEDGE, throughput=slower))
+    before = considered("vin:tiny")
+    assert found.seconds_per_epoch == pytest.approx(2 * before.seconds_per_epoch)
+    assert found.time_basis == "predicted, corrected by 1 run on this machine"
+
+
+def test_gpu_figures_say_that_they_were_not_measured() -> None:
+    budget = Budget(device="cuda:GPU-1", bytes=8 * GB, source="test")
+    found = candidate("vit:tiny", CIFAR, budget, MACHINE)
+    assert "not measured on a GPU" in found.peak_basis
+    assert "not measured on a GPU" in found.time_basis
+
+
+def test_pictures_that_a_preset_cannot_take_are_a_usage_error() -> None:
+    huge = replace(CIFAR, image_height=600, image_width=600)
+    with pytest.raises(UsageError, match="vit:tiny cannot take these pictures"):
+        candidate("vit:tiny", huge, cpu(4 * GB), MACHINE)
+    assert recommend(huge, cpu(4 * GB), MACHINE) == []
+
+
+def test_unknown_preset_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="no preset"):
+        candidate("vitt", CIFAR, cpu(4 * GB), MACHINE)
+
+
+def test_recommend_never_imports_torch() -> None:
+    code = """
+import sys
+from vixtui.hardware.probe import probe
+from vixtui.planning.budget import resolve_budget
+from vixtui.planning.recommend import recommend
+from vixtui.planning.types import Task
+task = Task(image_height=32, image_width=32, in_channels=3, num_classes=10, images=100)
+machine = probe()
+assert recommend(task, resolve_budget(machine), machine)
+print({'torch', 'torchvision', 'numpy', 'textual'} & sys.modules.keys())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from vixtui.data.sources import DataSource
+from vixtui.data.split import Split
+from vixtui.errors import DoesNotFitError, UsageError
+from vixtui.hardware.machine import Figure, Machine
+from vixtui.planning.recommend import candidate
+from vixtui.planning.speed import read_speeds
+from vixtui.planning.start import prepare_run, task_of
+from vixtui.planning.types import Budget, Candidate
+from vixtui.runs.config import Recipe
+from vixtui.runs.directory import RunDirectory, list_runs
+from vixtui.runs.events import EventWriter, ModelBuilt
+
+SOURCE = DataSource(
+    source="digits",
+    classes=("zero", "one"),
+    image_height=8,
+    image_width=8,
+    in_channels=1,
+    fingerprint="abc",
+    horizontal_flip=False,
+    split=Split(
+        train=tuple((number, number % 2) for number in range(100)),
+        validation=((100, 0),),
+        test=((101, 1), (102, 0)),
+    ),
+)
+MACHINE = Machine(
+    cpu="Test",
+    cores=2,
+    ram_total=Figure(16 * 10**9, "psutil"),
+    ram_free=Figure(10 * 10**9, "psutil"),
+    disk_free=Figure(10**11, "file system"),
+    gpus=(),
+    notes=(),
+)
+BUDGET = Budget(device="cpu", bytes=4 * 10**9, source="test")
+RECIPE = Recipe(epochs=2)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIXTUI_HOME", str(tmp_path))
+
+
+def plan() -> Candidate:
+    return candidate("vit:tiny", task_of(SOURCE), BUDGET, MACHINE)
+
+
+def built(run: RunDirectory, images_per_second: float) -> None:
+    writer = EventWriter(run.events_path)
+    writer.write(
+        ModelBuilt,
+        t=0.0,
+        parameters=1,
+        threads=1,
+        precision="fp32",
+        images_per_second=images_per_second,
+        steps_per_epoch=1,
+        epochs=2,
+        seconds_budget=None,
+    )
+    writer.close()
+
+
+def test_the_task_counts_training_pictures() -> None:
+    task = task_of(SOURCE)
+    assert (task.images, task.num_classes, task.in_channels) == (100, 2, 1)
+
+
+def test_a_prepared_run_reads_back_whole() -> None:
+    run = prepare_run(SOURCE, plan(), BUDGET, RECIPE, seed=7)
+    config = run.config()
+    assert config.preset == "vit:tiny"
+    assert config.model == plan().model
+    assert config.recipe == RECIPE
+    assert (config.seed, config.data.train, config.data.test) == (7, 100, 2)
+    assert config.plan.predicted_peak_bytes <= config.plan.budget_bytes == BUDGET.bytes
+    assert config.plan.basis.startswith("predicted")
+    assert Split.from_json(run.split_path.read_bytes()) == SOURCE.split
+    assert list_runs() == [run]
+
+
+def test_a_run_takes_the_name_it_is_given() -> None:
+    assert prepare_run(SOURCE, plan(), BUDGET, RECIPE, name="first").id == "first"
+    with pytest.raises(UsageError, match="taken"):
+        prepare_run(SOURCE, plan(), BUDGET, RECIPE, name="first")
+
+
+@pytest.mark.parametrize("name", ["../outside", "a/b", ".hidden", ""])
+def test_an_unusable_name_writes_nothing(name: str) -> None:
+    with pytest.raises(UsageError, match="not a run name"):
+        prepare_run(SOURCE, plan(), BUDGET, RECIPE, name=name)
+    assert list_runs() == []
+
+
+def test_what_does_not_fit_is_not_started() -> None:
+    with pytest.raises(DoesNotFitError, match="needs 900 MB, the budget is 4.00 GB"):
+        prepare_run(
+            SOURCE, replace(plan(), fits=False, peak_bytes=900 * 10**6), BUDGET, RECIPE
+        )
+    assert list_runs() == []
+
+
+def test_speeds_of_earlier_runs_are_read_newest_first() -> None:
+    for name, speed in (("a", 100.0), ("b", 200.0)):
+        built(prepare_run(SOURCE, plan(), BUDGET, RECIPE, name=name), speed)
+    assert [(speed.run, speed.images_per_second) for speed in read_speeds()] == [
+        ("b", 200.0),
+        ("a", 100.0),
+    ]
+    found = plan()
+    assert found.time_basis == "measured in run b"
+    assert found.seconds_per_epoch == 100 / 200
+
+
+def test_damaged_or_unfinished_runs_teach_nothing() -> None:
+    prepare_run(SOURCE, plan(), BUDGET, RECIPE, name="not-begun")
+    resumed = prepare_run(SOURCE, plan(), BUDGET, RECIPE, name="resumed")
+    built(resumed, 0.0)
+    damaged = prepare_run(SOURCE, plan(), BUDGET, RECIPE, name="damaged")
+    built(damaged, 100.0)
+    damaged.config_path.write_text("nonsense")
+    assert read_speeds() == []

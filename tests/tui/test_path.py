@@ -1,0 +1,168 @@
+"""From the first screen to a test result, with a real process for an engine."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from vixtui.runs.directory import list_runs
+from vixtui.tui import choice
+from vixtui.tui.screens.train import TrainScreen
+from vixtui.tui.widgets.chart import Chart
+from vixtui.tui.widgets.path_input import PathInput
+
+SIZES = [(80, 24), (100, 30), (200, 50)]
+
+
+async def ready(pilot, until) -> None:
+    await until(pilot, lambda: pilot.app.screen.outlook is not None)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_enter_trains_and_enter_shows_the_test(make_app, until, shown, size) -> None:
+    async with make_app().run_test(size=size) as pilot:
+        await ready(pilot, until)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, TrainScreen))
+        await until(pilot, lambda: pilot.app.screen.state == "done")
+        assert "Done. 90.0 % right on 50 test pictures" in shown(pilot)
+        curves = pilot.app.screen.query_one("#loss", Chart)
+        assert "validation 0.197" in "".join(strip.text for strip in curves.draw(60, 12))
+        await pilot.press("enter")
+        await until(pilot, lambda: pilot.app.screen.TAB == "test")
+        await until(pilot, lambda: "90.0 %" in shown(pilot))
+        assert "taken for" in shown(pilot)
+
+
+async def test_the_first_thing_after_enter_is_a_word_about_the_engine(
+    make_app, until, shown, monkeypatch
+) -> None:
+    go_on, launch = threading.Event(), choice.launch
+
+    def slow_launch(outlook, candidate):
+        go_on.wait(20)
+        return launch(outlook, candidate)
+
+    monkeypatch.setattr(choice, "launch", slow_launch)
+    async with make_app().run_test(size=(80, 24)) as pilot:
+        await ready(pilot, until)
+        await pilot.press("enter")
+        await until(pilot, lambda: "starting engine" in shown(pilot))
+        go_on.set()
+        await until(pilot, lambda: pilot.app.screen.state == "done")
+
+
+async def test_pause_resume_and_stop_reach_the_engine(make_app, until, shown, monkeypatch) -> None:
+    monkeypatch.setenv("FAKE_EPOCHS", "100000")
+    async with make_app().run_test(size=(100, 30)) as pilot:
+        await ready(pilot, until)
+        await pilot.press("enter")
+        for key, state in (("space", "paused"), ("space", "training"), ("s", "stopped")):
+            before = "paused" if state == "training" else "training"
+            await until(
+                pilot, lambda before=before: getattr(pilot.app.screen, "state", "") == before
+            )
+            await pilot.press(key)
+            await until(pilot, lambda state=state: pilot.app.screen.state == state)
+        assert "Stopped; everything is saved" in shown(pilot)
+
+
+@pytest.mark.parametrize(
+    ("end", "state", "words"),
+    [("fail", "failed", "the loss is not a number"), ("crash", "lost", "memory ran out")],
+)
+async def test_a_run_that_ends_badly_says_what_to_do(
+    make_app, until, shown, monkeypatch, end, state, words
+) -> None:
+    monkeypatch.setenv("FAKE_END", end)
+    async with make_app().run_test(size=(80, 24)) as pilot:
+        await ready(pilot, until)
+        await pilot.press("enter")
+        await until(pilot, lambda: getattr(pilot.app.screen, "state", "") == state)
+        await until(pilot, lambda: words in shown(pilot))
+        assert "r " in shown(pilot)
+
+
+async def test_a_stopped_run_is_resumed_from_its_own_tab(
+    make_app, until, shown, monkeypatch
+) -> None:
+    monkeypatch.setenv("FAKE_EPOCHS", "100000")
+    async with make_app().run_test(size=(100, 30)) as pilot:
+        await ready(pilot, until)
+        await pilot.press("enter")
+        await until(pilot, lambda: getattr(pilot.app.screen, "state", "") == "training")
+        await pilot.press("s")
+        await until(pilot, lambda: pilot.app.screen.state == "stopped")
+        monkeypatch.setenv("FAKE_EPOCHS", "2")
+        await pilot.press("r")
+        await until(pilot, lambda: pilot.app.screen.state == "done")
+    assert len(list_runs()) == 1
+
+
+async def test_a_model_that_does_not_fit_is_not_started(make_app, until, shown) -> None:
+    async with make_app().run_test(size=(100, 30)) as pilot:
+        await ready(pilot, until)
+        await pilot.press("right")
+        await until(pilot, lambda: pilot.app.screen.outlook.wish.budget == "0.5GB")
+        await pilot.press("end", "enter")
+        assert "does not fit" in shown(pilot)
+        assert pilot.app.screen.TAB == "pick"
+    assert list_runs() == []
+
+
+async def test_memory_and_time_change_what_is_shown(make_app, until, shown) -> None:
+    async with make_app().run_test(size=(100, 30)) as pilot:
+        await ready(pilot, until)
+        assert "4 of 4 fit" in shown(pilot)
+        await pilot.press("right")
+        await until(pilot, lambda: "2 of 4 fit" in shown(pilot))
+        await pilot.press("right_square_bracket")
+        await until(pilot, lambda: "2:00" in shown(pilot))
+        await pilot.press("b", *"800MB", "enter")
+        await until(pilot, lambda: "800 MB" in shown(pilot))
+
+
+async def test_a_budget_that_is_none_is_refused_in_words(make_app, until, shown) -> None:
+    async with make_app().run_test(size=(80, 24)) as pilot:
+        await ready(pilot, until)
+        await pilot.press("b", *"lots", "enter")
+        await until(pilot, lambda: "not an amount of memory" in shown(pilot))
+        await pilot.press("escape")
+        await until(pilot, lambda: pilot.app.screen.TAB == "pick")
+
+
+async def test_another_data_set_is_two_keys_away(make_app, until, shown) -> None:
+    async with make_app().run_test(size=(80, 24)) as pilot:
+        await ready(pilot, until)
+        await pilot.press("d", "down", "enter")
+        await until(pilot, lambda: "on shapes for 45 s" in shown(pilot))
+
+
+async def test_a_folder_is_typed_with_tab(make_app, until, shown, tmp_path) -> None:
+    (tmp_path / "pictures").mkdir()
+    async with make_app().run_test(size=(80, 24)) as pilot:
+        await ready(pilot, until)
+        await pilot.press("d", "tab")
+        await until(pilot, lambda: isinstance(pilot.app.focused, PathInput))
+        pilot.app.focused.show_path(tmp_path / "pi")
+        await pilot.press("c", "tab", "enter")
+        await until(pilot, lambda: pilot.app.screen.is_modal is False)
+        await until(pilot, lambda: "on pictures for 45 s" in shown(pilot))
+        assert pilot.app.screen.wish.source == str(tmp_path / "pictures")
+
+
+async def test_a_second_training_asks_first(make_app, until, shown, monkeypatch) -> None:
+    monkeypatch.setenv("FAKE_EPOCHS", "100000")
+    async with make_app().run_test(size=(80, 24)) as pilot:
+        await ready(pilot, until)
+        await pilot.press("enter")
+        await until(pilot, lambda: getattr(pilot.app.screen, "state", "") == "training")
+        await pilot.press("1", "enter")
+        await until(pilot, lambda: "A training is under way" in shown(pilot))
+        await pilot.press("enter")
+        await until(pilot, lambda: getattr(pilot.app.screen, "TAB", "") == "train")
+        await until(pilot, lambda: pilot.app.screen.state == "training")
+        await pilot.press("s")
+        await until(pilot, lambda: pilot.app.screen.state == "stopped")
+    assert len(list_runs()) == 1

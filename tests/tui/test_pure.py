@@ -1,0 +1,180 @@
+"""The parts of the screens that need no screen."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import fake_engine
+import pytest
+import tui_fakes
+
+from vixtui.errors import DataError
+from vixtui.runs import events as e
+from vixtui.runs.progress import RunProgress
+from vixtui.tui import story
+from vixtui.tui.choice import budget_choices
+from vixtui.tui.curves import RunCurves
+from vixtui.tui.evaluation import Evaluation
+from vixtui.tui.history import differences
+from vixtui.tui.theme import this_terminal
+from vixtui.tui.widgets.bars import bar, shade
+from vixtui.tui.widgets.canvas import Canvas
+from vixtui.tui.widgets.path_input import clean_path, complete
+from vixtui.tui.widgets.picture import load_preview
+from vixtui.tui.widgets.series import Series
+from vixtui.tui.widgets.ticks import linear_ticks, log_ticks, tick_label
+
+
+def test_a_spike_survives_any_number_of_merges() -> None:
+    series = Series(capacity=16)
+    for n in range(100_000):
+        series.add(n, 999.0 if n == 54_321 else 1.0)
+    assert len(series.buckets) <= 16
+    assert max(bucket.high for bucket in series.buckets) == 999.0
+    assert sum(bucket.count for bucket in series.buckets) == 100_000
+    assert series.buckets[-1].last_x == 99_999
+
+
+def test_a_value_that_is_no_number_is_a_gap() -> None:
+    series = Series()
+    for x, y in enumerate([1.0, math.nan, 2.0]):
+        series.add(x, y)
+    assert [bucket.count for bucket in series.buckets] == [1, 0, 1]
+
+
+def test_ticks_are_round_and_inside() -> None:
+    assert linear_ticks(0, 100, 5) == [0, 25, 50, 75, 100]
+    assert linear_ticks(0.13, 2.31, 4) == [0.5, 1, 1.5, 2]
+    assert log_ticks(0.02, 2.3, 4) == pytest.approx([0.03, 0.1, 0.3, 1])
+    assert linear_ticks(3, 3, 4) == [3]
+
+
+def test_tick_labels_have_as_many_decimals_as_the_step() -> None:
+    assert [tick_label(value, 0.25) for value in (0, 0.25, 0.5, 1)] == ["0", "0.25", "0.5", "1"]
+    assert tick_label(1e-7) == "1e-7"
+
+
+def test_curves_differ_without_colour() -> None:
+    canvas = Canvas(20, 2)
+    canvas.line(0, (0, 0), (39, 0))
+    canvas.line(1, (0, 7), (39, 7))
+    solid, dashed = ("".join(text for text, _ in canvas.row(row)) for row in (0, 1))
+    assert len(set(solid)) == 1
+    assert len(set(dashed)) > 1
+
+
+def test_a_canvas_without_braille_is_plain_ascii() -> None:
+    canvas = Canvas(10, 4, ascii=True)
+    canvas.line(0, (0, 0), (9, 3))
+    canvas.band(1, 3, 0, 3)
+    assert all(text.isascii() for row in range(4) for text, _ in canvas.row(row))
+
+
+@pytest.mark.parametrize(("fraction", "text"), [(0, "    "), (0.5, "██  "), (2, "████")])
+def test_a_bar_is_as_long_as_its_fraction(fraction: float, text: str) -> None:
+    assert bar(fraction, 4) == text
+
+
+def test_a_shade_grows_with_its_fraction() -> None:
+    assert [shade(fraction) for fraction in (0, 0.01, 0.3, 0.6, 1)] == list(" ░▒▓█")
+
+
+@pytest.mark.parametrize(
+    ("pasted", "path"),
+    [
+        ("'/tmp/a cat.jpg'", "/tmp/a cat.jpg"),
+        ('"/tmp/a cat.jpg" ', "/tmp/a cat.jpg"),
+        ("file:///tmp/a%20cat.jpg", "/tmp/a cat.jpg"),
+        ("/tmp/a\\ cat.jpg", "/tmp/a cat.jpg"),
+        ("/tmp/cat.jpg\n", "/tmp/cat.jpg"),
+    ],
+)
+def test_pasted_paths_are_understood(pasted: str, path: str) -> None:
+    assert clean_path(pasted) == path
+
+
+def test_tab_completes_as_far_as_it_is_clear(tmp_path: Path) -> None:
+    for name in ("cat-1.png", "cat-2.png", "dog.png", "notes.txt", "bad\x1b[2J.png"):
+        (tmp_path / name).touch()
+    (tmp_path / "birds").mkdir()
+
+    def offers(text: str) -> tuple[str, tuple[str, ...]]:
+        found, names = complete(f"{tmp_path}/{text}", lambda path: path.suffix == ".png")
+        return found.removeprefix(f"{tmp_path}/"), names
+
+    assert offers("c") == ("cat-", ("cat-1.png", "cat-2.png"))
+    assert offers("bi") == ("birds/", ("birds/",))
+    assert offers("notes") == ("notes", ())
+    assert offers("bad") == ("bad", ())
+
+
+def test_an_evaluation_is_read_and_its_names_are_safe(tmp_path: Path) -> None:
+    path = tmp_path / "evaluation.json"
+    path.write_text(json.dumps(fake_engine.evaluation(["cat\x1b[2J", "[/x]", "dog"])))
+    result = Evaluation.read(path)
+    assert result.classes == (r"cat\x1b[2J", "[/x]", "dog")
+    assert result.worst_first()[0].name == "dog"
+    assert result.most_confused(1)[0].fraction == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"classes": ["a"], "confusion": [[1, 2]]}'])
+def test_a_damaged_evaluation_is_one_clear_error(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "evaluation.json"
+    path.write_text(content)
+    with pytest.raises(DataError, match="unreadable test results"):
+        Evaluation.read(path)
+
+
+def test_only_differing_settings_are_compared() -> None:
+    first = tui_fakes.make_run("a", lr=1e-3).config()
+    second = tui_fakes.make_run("b", lr=2e-3).config()
+    assert differences([first, second]) == [("lr", ["0.001", "0.002"])]
+
+
+def test_a_resume_takes_undone_steps_off_the_curves() -> None:
+    run = tui_fakes.make_run("a")
+    tui_fakes.record(run, end="cut", epochs=5)
+    progress, curves = RunProgress(), RunCurves()
+    log = list(e.read_events(run.events_path))
+    for event in log:
+        progress.apply(event)
+    curves.update(progress, log)
+    again = e.RunStarted(seq=999, t=0.0, pid=1, device="cpu", resumed_step=40)
+    progress.apply(again)
+    curves.update(progress, [again])
+    assert [len(curve.series.buckets) for curve in curves.loss] == [40, 2]
+
+
+def test_a_run_killed_by_the_system_says_memory() -> None:
+    advice = story.advice("lost", RunProgress(), -9)
+    assert advice is not None
+    assert "memory ran out" in advice.what
+
+
+def test_log_lines_are_safe_to_show() -> None:
+    line = story.log_line(e.Warned(seq=0, t=0.0, message="bad \x1b[2J name"))
+    assert line is not None
+    assert "\x1b" not in line
+
+
+def test_budgets_on_offer_never_exceed_what_is_free() -> None:
+    machine = tui_fakes.machine()
+    offered = [text for text, _ in budget_choices(machine)]
+    assert offered[0] is None
+    assert offered[-1] == "8GB"
+
+
+def test_a_dumb_terminal_gets_letters_and_no_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    terminal = this_terminal()
+    assert terminal.ascii
+    assert not terminal.color
+
+
+def test_a_file_that_is_no_picture_is_one_clear_error(tmp_path: Path) -> None:
+    path = tmp_path / "x.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\nrubbish")
+    with pytest.raises(DataError, match="not a readable picture"):
+        load_preview(path)

@@ -1,0 +1,242 @@
+"""Tabs 3 to 5, help, and leaving."""
+
+from __future__ import annotations
+
+import json
+
+import fake_engine
+import pytest
+import tui_fakes
+from PIL import Image
+
+from vixtui.runs import events as e
+from vixtui.runs.directory import RunDirectory, list_runs
+from vixtui.tui.screens.dialogs import ChoiceDialog
+from vixtui.tui.widgets.file_tree import FileTree
+from vixtui.tui.widgets.path_input import PathInput
+
+HOSTILE = ("[/x]", "[bold red]cat", "a\x1b[2Jb", "\u202etxt.exe", "x" * 300)
+
+
+@pytest.fixture
+def finished() -> RunDirectory:
+    run = tui_fakes.make_run("20261122-0704-hybrid-vin-rope")
+    tui_fakes.record(run)
+    return run
+
+
+@pytest.fixture
+def picture(tmp_path):
+    path = tmp_path / "cat [red].png"
+    Image.new("RGB", (20, 10), "red").save(path)
+    return path
+
+
+async def test_without_any_run_every_tab_says_what_to_do(make_app, until, shown) -> None:
+    async with make_app().run_test(size=(80, 24)) as pilot:
+        for key, words in (
+            ("2", "Press 1"),
+            ("3", "Press 1"),
+            ("4", "Nothing is trained"),
+            ("5", "0 in"),
+        ):
+            await pilot.press(key)
+            await until(pilot, lambda words=words: words in shown(pilot))
+
+
+async def test_arrows_and_mouse_lead_to_other_tabs(make_app, until) -> None:
+    async with make_app().run_test(size=(80, 24)) as pilot:
+        await pilot.press("2")
+        await until(pilot, lambda: pilot.app.screen.TAB == "train")
+        await pilot.press("right")
+        await until(pilot, lambda: pilot.app.screen.TAB == "test")
+        await pilot.click("TabBar", offset=(74, 0))
+        await until(pilot, lambda: pilot.app.screen.TAB == "runs")
+
+
+async def test_an_untested_run_is_tested_on_request(make_app, until, shown, finished) -> None:
+    finished.evaluation_path.unlink()
+    async with make_app().run_test(size=(100, 30)) as pilot:
+        await pilot.press("3")
+        await until(pilot, lambda: "Press e to test it now" in shown(pilot))
+        await pilot.press("e")
+        await until(pilot, lambda: "90.0 %" in shown(pilot))
+    assert json.loads(finished.evaluation_path.read_text())["top1"] == 0.9
+
+
+async def test_damaged_results_are_told_not_shown(make_app, until, shown, finished) -> None:
+    finished.evaluation_path.write_text("{}")
+    async with make_app().run_test(size=(100, 30)) as pilot:
+        await pilot.press("3")
+        await until(pilot, lambda: "unreadable test results" in shown(pilot))
+
+
+async def test_counts_and_percent_in_the_matrix(make_app, until, shown, finished) -> None:
+    async with make_app().run_test(size=(100, 30)) as pilot:
+        await pilot.press("3")
+        await until(pilot, lambda: "90█" in shown(pilot))
+        await pilot.press("n")
+        await until(pilot, lambda: "9█" in shown(pilot) and "90█" not in shown(pilot))
+
+
+async def test_a_typed_picture_is_shown_and_named(
+    make_app, until, shown, finished, picture
+) -> None:
+    async with make_app().run_test(size=(80, 24)) as pilot:
+        await pilot.press("4", "o")
+        await until(pilot, lambda: isinstance(pilot.app.focused, PathInput))
+        pilot.app.focused.show_path(picture.parent / "ca")
+        await pilot.press("t", "tab", "enter")
+        await until(pilot, lambda: "82.0 %" in shown(pilot))
+        text = shown(pilot)
+        assert "[/x]cat" in text
+        assert "20 × 10 pixels" in text
+        assert "▀" in text
+        assert pilot.app.warm_engine.warm
+        await pilot.press("escape", "v")
+        await until(pilot, lambda: "as the model sees it: 8 × 8" in shown(pilot))
+    assert not pilot.app.warm_engine.warm
+
+
+async def test_a_picture_is_found_in_the_tree(make_app, until, shown, finished, picture) -> None:
+    async with make_app().run_test(size=(100, 30)) as pilot:
+        await pilot.press("4")
+        await until(pilot, lambda: pilot.app.screen.TAB == "predict")
+        tree = pilot.app.screen.query_one(FileTree)
+        tree.path = picture.parent
+        await until(pilot, lambda: "cat [red]" in shown(pilot))
+        tree.focus()
+        await until(pilot, lambda: len(tree.root.children) > 0)
+        while "cat" not in str(tree.cursor_node.label if tree.cursor_node else ""):
+            await pilot.press("down")
+        await pilot.press("enter")
+        await until(pilot, lambda: "82.0 %" in shown(pilot))
+
+
+async def test_an_unreadable_picture_is_one_line(
+    make_app, until, shown, finished, tmp_path
+) -> None:
+    path = tmp_path / "broken.png"
+    path.write_text("no picture")
+    async with make_app().run_test(size=(80, 24)) as pilot:
+        await pilot.press("4", "o")
+        await until(pilot, lambda: isinstance(pilot.app.focused, PathInput))
+        pilot.app.focused.show_path(path)
+        await pilot.press("enter")
+        await until(pilot, lambda: "not a readable picture" in shown(pilot))
+
+
+async def test_marked_runs_are_compared(make_app, until, shown, finished) -> None:
+    tui_fakes.record(tui_fakes.make_run("20261123-other", lr=1e-3), end="stopped")
+    async with make_app().run_test(size=(100, 30)) as pilot:
+        await pilot.press("5")
+        await until(pilot, lambda: len(pilot.app.screen.summaries) == 2)
+        await pilot.press("space", "down", "space")
+        await until(pilot, lambda: "Compare" in shown(pilot))
+        text = shown(pilot)
+        assert "0.001" in text
+        assert "0.002" in text
+        assert "1■" in text
+        assert "token mixer" not in text
+
+
+async def test_a_run_is_renamed_and_deleted(make_app, until, shown, finished) -> None:
+    async with make_app().run_test(size=(80, 24)) as pilot:
+        await pilot.press("5")
+        await until(pilot, lambda: len(pilot.app.screen.summaries) == 1)
+        await pilot.press("n", "end", "ctrl+u", *"best", "enter")
+        await until(pilot, lambda: [run.id for run in list_runs()] == ["best"])
+        await until(pilot, lambda: "best" in shown(pilot))
+        await pilot.press("d")
+        await until(pilot, lambda: "Delete this run?" in shown(pilot))
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: list_runs() == [])
+
+
+async def test_a_run_without_a_last_word_is_lost(make_app, until, shown) -> None:
+    tui_fakes.record(tui_fakes.make_run("a"), end="cut")
+    async with make_app().run_test(size=(80, 24)) as pilot:
+        await pilot.press("5")
+        await until(pilot, lambda: "? lost" in shown(pilot))
+        await pilot.press("enter")
+        await until(pilot, lambda: "r goes on from the last save" in shown(pilot))
+
+
+async def test_enter_on_a_finished_run_opens_its_test(make_app, until, finished) -> None:
+    async with make_app().run_test(size=(80, 24)) as pilot:
+        await pilot.press("5")
+        await until(pilot, lambda: len(pilot.app.screen.summaries) == 1)
+        await pilot.press("enter")
+        await until(pilot, lambda: pilot.app.screen.TAB == "test")
+
+
+async def test_leaving_an_idle_program_asks_nothing(make_app, until, finished) -> None:
+    async with make_app().run_test(size=(80, 24)) as pilot:
+        await pilot.press("q")
+        await until(pilot, lambda: not pilot.app.is_running)
+
+
+@pytest.mark.parametrize(("keys", "stays", "state"), [
+    (["enter"], False, "training"),
+    (["down", "enter"], False, "stopped"),
+    (["down", "down", "enter"], True, "training"),
+    (["escape"], True, "training"),
+])  # fmt: skip
+async def test_leaving_a_training_asks(make_app, until, monkeypatch, keys, stays, state) -> None:
+    monkeypatch.setenv("FAKE_EPOCHS", "100000")
+    async with make_app().run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: pilot.app.screen.outlook is not None)
+        await pilot.press("enter")
+        await until(pilot, lambda: getattr(pilot.app.screen, "state", "") == "training")
+        await pilot.press("q")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ChoiceDialog))
+        await pilot.press(*keys)
+        await until(
+            pilot,
+            lambda: (
+                not isinstance(pilot.app.screen, ChoiceDialog)
+                if stays
+                else not pilot.app.is_running
+            ),
+        )
+        run = list_runs()[0]
+        await until(pilot, lambda: run.state() == state)
+        if state != "stopped":
+            from vixtui.runs import control
+
+            control.send(run.control_path, "stop")
+            await until(pilot, lambda: run.state() == "stopped")
+
+
+async def test_help_explains_keys_and_numbers(make_app, until, shown) -> None:
+    async with make_app().run_test(size=(80, 24)) as pilot:
+        for key, words in (
+            ("1", "train the marked model"),
+            ("2", "pause, or go on"),
+            ("5", "compare"),
+        ):
+            await pilot.press(key, "question_mark")
+            await until(pilot, lambda words=words: words in shown(pilot))
+            await pilot.press("escape")
+            await until(pilot, lambda: not pilot.app.screen.is_modal)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_hostile_names_neither_crash_nor_leak(
+    make_app, until, shown, tmp_path, monkeypatch, name
+) -> None:
+    data = tui_fakes.source(str(tmp_path / name[:200]), classes=(name, "ok", "[b]"))
+    run = tui_fakes.make_run("hostile", data=data)
+    tui_fakes.record(run)
+    with run.events_path.open("ab") as log:
+        log.write(e.encode(e.Warned(seq=9999, t=1.7e9, message=name)))
+    run.evaluation_path.write_text(json.dumps(fake_engine.evaluation([name, "ok", "[b]"])))
+    folder = tmp_path / "pictures"
+    (folder / name[:200]).mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    async with make_app().run_test(size=(100, 30)) as pilot:
+        pilot.app.current_run = run
+        for key, words in (("2", "done"), ("3", "taken for"), ("4", "Folders"), ("5", "hostile")):
+            await pilot.press(key)
+            await until(pilot, lambda words=words: words in shown(pilot))
+            assert not set(shown(pilot)) & {"\x1b", "\u202e", "\x9b"}

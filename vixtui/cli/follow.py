@@ -1,0 +1,156 @@
+"""Watching a run from the outside: its log in, a view fed, until its last word."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from types import FrameType
+from typing import Protocol
+
+from vixtui.cli.narrate import note
+from vixtui.errors import BY_EXIT_CODE, DoesNotFitError, ExitCode, VixtuiError
+from vixtui.runs.control import send
+from vixtui.runs.directory import RunDirectory
+from vixtui.runs.events import Event, EventTail
+from vixtui.runs.progress import RunProgress
+
+_POLL_SECONDS = 0.1
+_RESEND_SECONDS = 1.0
+_LEAVE_SECONDS = 30
+_KILLED = -9
+
+
+class View(Protocol):
+    """Shows a run while it goes on."""
+
+    def show(self, event: Event, progress: RunProgress) -> None:
+        """Take note of an event that `progress` has in it already."""
+
+    def refresh(self, progress: RunProgress) -> None:
+        """Draw, after all events of one look."""
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """How watching ended: all that is known of the run, and whether Ctrl+C was pressed."""
+
+    progress: RunProgress
+    interrupted: bool
+
+
+def follow(
+    run: RunDirectory,
+    view: View,
+    *,
+    engine: subprocess.Popen[bytes] | None = None,
+    seen: int = 0,
+    stop_on_interrupt: bool,
+) -> Watched:
+    """Feed `view` with the run's events until the engine's last word or its death.
+
+    Args:
+        run: what to watch.
+        view: shows it; gets no event before number `seen`.
+        engine: the process, where this one started it; otherwise the run's lock tells.
+        seen: events that were in the log before; a last word among them is an old one.
+        stop_on_interrupt: Ctrl+C asks the engine to save and stop, and waits for it; pressed
+            again, or when False, it only ends the watching.
+
+    Raises:
+        KeyboardInterrupt: when the watching ends and the run goes on.
+        VixtuiError: when the engine died without a word.
+    """
+    tail, progress = EventTail(run.events_path), RunProgress()
+    stop_sent_at = 0.0
+    with _counted_interrupts() as presses:
+        while True:
+            gone = _gone(run, progress, engine)
+            for event in tail.poll():
+                progress.apply(event)
+                if progress.events > seen:
+                    view.show(event, progress)
+            if progress.events > seen:
+                view.refresh(progress)
+            if gone or (progress.ended and progress.events > seen):
+                break
+            if presses() > (1 if stop_on_interrupt else 0):
+                note(f"the run goes on by itself; watch it with: vixtui attach {run.id}")
+                raise KeyboardInterrupt
+            # An engine that is still starting does not listen yet: ask until it answers.
+            if presses() and time.monotonic() - stop_sent_at > _RESEND_SECONDS:
+                if not stop_sent_at:
+                    note("stopping: saving what is learned; Ctrl+C again leaves it to itself")
+                send(run.control_path, "stop")
+                stop_sent_at = time.monotonic()
+            time.sleep(_POLL_SECONDS)
+        interrupted = presses() > 0
+    if not progress.ended or (engine and progress.events <= seen):
+        raise _died(run, progress, engine)
+    if engine:
+        with suppress(subprocess.TimeoutExpired):
+            engine.wait(timeout=_LEAVE_SECONDS)
+    return Watched(progress, interrupted)
+
+
+def exit_code(run: RunDirectory, watched: Watched) -> int:
+    """Say how to go on after a stop; return the exit code of a command that watched a run.
+
+    Raises:
+        VixtuiError: of the kind that the run failed with.
+    """
+    progress = watched.progress
+    if progress.phase == "failed" and progress.failed is not None:
+        raise BY_EXIT_CODE.get(progress.failed.exit_code, VixtuiError)(progress.failed.message)
+    if progress.phase != "stopped":
+        return ExitCode.OK
+    note(f"stopped and saved; go on with: vixtui runs resume {run.id}")
+    return ExitCode.INTERRUPTED if watched.interrupted else ExitCode.OK
+
+
+def _gone(run: RunDirectory, progress: RunProgress, engine: subprocess.Popen[bytes] | None) -> bool:
+    if engine:
+        return engine.poll() is not None
+    return not run.alive() if progress.ended else run.state(progress) == "lost"
+
+
+def _died(
+    run: RunDirectory, progress: RunProgress, engine: subprocess.Popen[bytes] | None
+) -> VixtuiError:
+    code = engine.returncode if engine else None
+    saved = progress.checkpoint
+    resume = f"'vixtui runs resume {run.id}' goes on from step {saved.step}" if saved else ""
+    if code == _KILLED:
+        return DoesNotFitError(
+            "the engine was killed from outside, most often because memory ran out",
+            where=run.id,
+            remedy="; ".join(filter(None, [resume, "a smaller --budget needs less"])),
+        )
+    ended = f"with code {code}" if code is not None else "without a last word"
+    return VixtuiError(
+        f"the engine ended unexpectedly {ended}",
+        where=run.log_path,
+        remedy="; ".join(filter(None, ["the log tells more", resume])),
+    )
+
+
+@contextmanager
+def _counted_interrupts() -> Iterator[Callable[[], int]]:
+    """Count Ctrl+C instead of raising in the middle of reading; yield the count as a function."""
+    presses = 0
+
+    def count(number: int, frame: FrameType | None) -> None:
+        nonlocal presses
+        presses += 1
+
+    before = signal.signal(signal.SIGINT, count)
+    try:
+        yield lambda: presses
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,106 @@
+"""Which weights a command works with, and the engine that it asks about them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vixtui.cli import narrate
+from vixtui.cli.complete import complete_run
+from vixtui.errors import ExitCode, UsageError, VixtuiError
+from vixtui.paths import home
+
+if TYPE_CHECKING:
+    from vixtui.runs.directory import RunDirectory
+    from vixtui.runs.process import Engine
+
+MODEL_HELP = "Id of a run, or a weights file. Default: the newest finished run."
+ModelOption = Annotated[
+    str | None,
+    typer.Option("--model", help=MODEL_HELP, autocompletion=complete_run, metavar="RUN|FILE"),
+]
+ModelArgument = Annotated[
+    str | None,
+    typer.Argument(help=MODEL_HELP, autocompletion=complete_run, metavar="[RUN|FILE]"),
+]
+
+
+@contextmanager
+def warm_engine() -> Iterator[Engine]:
+    """Yield an engine that answers questions; what it says on stderr is kept if it fails badly.
+
+    Raises:
+        VixtuiError: naming the kept log, when the engine had a bug or died.
+    """
+    from vixtui.files import disk_error
+    from vixtui.runs.process import Engine
+
+    log = home() / f"engine-{os.getpid()}.txt"
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        engine = Engine(log)
+    except OSError as error:
+        raise disk_error(error, log) from error
+    keep = False
+    try:
+        with engine:
+            yield engine
+    except VixtuiError as error:
+        keep = error.exit_code == ExitCode.BUG
+        if not keep:
+            raise
+        raise VixtuiError(error.what, where=log, remedy=error.remedy) from error
+    finally:
+        if not keep:
+            log.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A weights file, and the run it came from where there is one."""
+
+    path: Path
+    run: RunDirectory | None
+
+
+def find_weights(name: str | None) -> Weights:
+    """Return the weights that `name` stands for; without one, the newest, and say which.
+
+    Args:
+        name: id of a run, part of one, ``last``, or a file.
+
+    Raises:
+        UsageError: when there are none.
+    """
+    from vixtui.runs.directory import RunDirectory, find_run, newest_model
+
+    if name is None:
+        newest = newest_model()
+        if newest is None:
+            raise UsageError(
+                "there is no trained model yet",
+                remedy="train one with 'vixtui train', or name a weights file",
+            )
+        narrate.note(f"model: run {newest.id}")
+        return Weights(newest.model_path, newest)
+    path = Path(name)
+    if path.is_file():
+        owner = RunDirectory(path.absolute().parent)
+        return Weights(path.absolute(), owner if owner.config_path.is_file() else None)
+    if path.suffix or len(path.parts) > 1:
+        run = RunDirectory(path.absolute())
+        if not run.config_path.is_file():
+            raise UsageError("no such weights file", where=name, remedy="see 'vixtui runs list'")
+    else:
+        run = find_run(name)
+    if not run.model_path.is_file():
+        raise UsageError(
+            "the run has no weights yet", where=run.id, remedy=f"vixtui attach {run.id}"
+        )
+    return Weights(run.model_path, run)

@@ -1,0 +1,48 @@
+"""Options and arguments that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from vixtui.cli.complete import complete_data, complete_device, complete_preset, complete_run
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+Budget = Annotated[
+    str | None,
+    typer.Option(
+        "--budget", help="Memory to use: 4GB, 3.5GiB, 800MB, 50%. Default: most of what is free.",
+        metavar="AMOUNT",
+    ),
+]  # fmt: skip
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device", help="auto, cpu, cuda:0, …", autocompletion=complete_device, metavar="DEVICE"
+    ),
+]
+Time = Annotated[
+    str | None,
+    typer.Option("--time", help="Training time: 90s, 2m, 1h30m.", metavar="DURATION"),
+]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        "--data", help="digits, shapes or a folder of pictures.", autocompletion=complete_data,
+        metavar="DATA",
+    ),
+]  # fmt: skip
+ImageSize = Annotated[
+    int | None,
+    typer.Option("--image-size", help="Side in pixels.", min=1, max=1024, metavar="PIXELS"),
+]
+PresetName = Annotated[
+    str, typer.Argument(help="NAME or NAME:SIZE.", autocompletion=complete_preset, metavar="PRESET")
+]
+Run = Annotated[
+    str,
+    typer.Argument(
+        help="Id of a run, a part of it, or 'last'.", autocompletion=complete_run, metavar="RUN"
+    ),
+]

@@ -1,0 +1,140 @@
+"""The only writer to stdout: tables, facts, lines and JSON.
+
+Everything is made safe here, at the exit, whatever its origin, and reaches Rich only inside
+`Text`, never as markup.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, TextIO
+
+from vixtui.text import safe
+
+JSON_SCHEMA_VERSION = 1
+_MIN_TEXT_WIDTH = 16
+
+
+def can_draw(stream: TextIO) -> bool:
+    """Tell whether `stream` is a terminal that understands colours and cursor movements."""
+    return stream.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
+
+
+def print_raw(content: str) -> None:
+    """Print content that holds no outside text but in escapes: JSON, CSV, lines made safe.
+
+    Raises:
+        SystemExit: quietly, when the reader of stdout, such as ``head``, has seen enough.
+    """
+    try:
+        sys.stdout.write(content)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
+
+
+def print_line(text: str = "") -> None:
+    """Print one line."""
+    print_raw(safe(text, max_length=2000) + "\n")
+
+
+def print_json(content: Mapping[str, Any]) -> None:
+    """Print one JSON object with its ``schema_version``; non-finite numbers become null.
+
+    Pure ASCII, so that no name can carry a control character to the terminal.
+    """
+    record = {"schema_version": JSON_SCHEMA_VERSION, **content}
+    print_raw(json.dumps(_jsonable(record), indent=2, allow_nan=False) + "\n")
+
+
+def print_facts(facts: Sequence[tuple[str, str]], *, title: str = "") -> None:
+    """Print labelled facts, one a line, aligned."""
+    if title:
+        print_line(title)
+    width = max((len(label) for label, _ in facts), default=0)
+    for label, value in facts:
+        print_line(f"  {label.ljust(width)}  {value}".rstrip())
+
+
+def print_table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    numeric: Collection[str] = (),
+) -> None:
+    """Print a table: ruled and fitted to the width of a terminal, else aligned and whole.
+
+    Args:
+        columns: headings.
+        rows: cells; as many as there are columns.
+        numeric: headings of the columns that are aligned to the right.
+    """
+    cells = [[safe(cell) for cell in row] for row in rows]
+    # Text wraps, numbers do not: what is narrower than this is no table any more.
+    narrowest = [
+        width if heading in numeric else min(width, _MIN_TEXT_WIDTH)
+        for heading, width in zip(columns, _widths(columns, cells), strict=True)
+    ]
+    room = shutil.get_terminal_size().columns
+    if can_draw(sys.stdout) and sum(narrowest) + 2 * len(columns) < room:
+        _print_rich_table(columns, cells, numeric, narrowest)
+    else:
+        _print_plain_table(columns, cells, numeric)
+
+
+def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    return [
+        max([len(heading), *(len(row[index]) for row in rows)])
+        for index, heading in enumerate(columns)
+    ]
+
+
+def _print_plain_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], numeric: Collection[str]
+) -> None:
+    widths = _widths(columns, rows)
+    lines = []
+    for row in [columns, *rows]:
+        aligned = (
+            cell.rjust(width) if heading in numeric else cell.ljust(width)
+            for cell, width, heading in zip(row, widths, columns, strict=True)
+        )
+        lines.append("  ".join(aligned).rstrip() + "\n")
+    print_raw("".join(lines))
+
+
+def _print_rich_table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    numeric: Collection[str],
+    narrowest: Sequence[int],
+) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, header_style="bold")
+    for heading, width in zip(columns, narrowest, strict=True):
+        right = heading in numeric
+        table.add_column(
+            Text(heading), justify="right" if right else "left", no_wrap=right, min_width=width
+        )
+    for row in rows:
+        table.add_row(*(Text(cell, overflow="fold") for cell in row))
+    Console(file=sys.stdout, highlight=False, markup=False, emoji=False).print(table)
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _jsonable(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(entry) for entry in value]
+    if isinstance(value, float) and value - value != 0:
+        return None
+    return value

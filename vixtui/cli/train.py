@@ -1,0 +1,220 @@
+"""``vixtui train``: from pictures to a trained model, with the engine in a process of its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vixtui.cli import narrate, output
+from vixtui.cli.complete import complete_data, complete_preset
+from vixtui.cli.options import Budget, Device, ImageSize, Json, Time
+from vixtui.cli.recommend import DEFAULT_DATA
+from vixtui.runs.config import Precision
+
+if TYPE_CHECKING:
+    from vixtui.data.sources import DataSource
+    from vixtui.hardware.machine import Machine
+    from vixtui.planning.types import Budget as MemoryBudget
+    from vixtui.planning.types import Candidate
+    from vixtui.runs.config import Recipe
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command(epilog="Example: vixtui train pictures/ --budget 4GB --time 10m")(train)
+
+
+def train(
+    data: Annotated[
+        str,
+        typer.Argument(
+            help="digits, shapes, a folder of pictures (FOLDER/CLASS/*), or a public set by name.",
+            autocompletion=complete_data,
+            metavar="[DATA]",
+        ),
+    ] = DEFAULT_DATA,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            "--preset",
+            help="NAME or NAME:SIZE. Default: the best recommendation.",
+            autocompletion=complete_preset,
+            metavar="PRESET",
+        ),
+    ] = None,
+    budget: Budget = None,
+    time: Time = None,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", help="Passes over the pictures.", min=1)
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", help="Pictures a weight update.", min=1)
+    ] = None,
+    lr: Annotated[
+        float | None, typer.Option("--lr", help="Peak learning rate.", min=1e-7, max=1)
+    ] = None,
+    weight_decay: Annotated[
+        float | None, typer.Option("--weight-decay", help="Of AdamW, decoupled.", min=0, max=10)
+    ] = None,
+    label_smoothing: Annotated[
+        float | None, typer.Option("--label-smoothing", help="0 to 0.9.", min=0, max=0.9)
+    ] = None,
+    ema: Annotated[
+        float | None,
+        typer.Option("--ema", help="Decay of averaged weights; 0: off.", min=0, max=0.9999),
+    ] = None,
+    flip: Annotated[
+        bool | None, typer.Option("--flip/--no-flip", help="Mirror pictures at random.")
+    ] = None,
+    crop: Annotated[
+        float | None,
+        typer.Option("--crop", help="Random shift, share of the side.", min=0, max=0.5),
+    ] = None,
+    color_jitter: Annotated[
+        float | None, typer.Option("--color-jitter", help="Random colour change.", min=0, max=1)
+    ] = None,
+    erase: Annotated[
+        float | None,
+        typer.Option("--erase", help="Erased square, share of the side.", min=0, max=1),
+    ] = None,
+    patience: Annotated[
+        int | None, typer.Option("--patience", help="Stop after so many epochs no better.", min=0)
+    ] = None,
+    image_size: ImageSize = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of everything random.", min=0)] = 0,
+    threads: Annotated[
+        int, typer.Option("--threads", help="CPU threads; 0: measure.", min=0, max=1024)
+    ] = 0,
+    precision: Annotated[
+        Precision, typer.Option("--precision", help="auto measures which is faster.")
+    ] = "auto",
+    device: Device = "auto",
+    name: Annotated[str | None, typer.Option("--name", help="Id of the run.")] = None,
+    download: Annotated[
+        bool, typer.Option("--download", help="Fetch a public data set if it is not here.")
+    ] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Start, and return at once.")] = False,
+    json: Json = False,
+) -> None:
+    """Train a model on digits, shapes or a folder of pictures.
+
+    Ctrl+C saves and stops; 'vixtui runs resume' goes on. With --json: the events, one a line.
+    """
+    from vixtui.data.sources import open_source
+    from vixtui.errors import UsageError
+    from vixtui.hardware.probe import probe
+    from vixtui.planning.budget import resolve_budget
+    from vixtui.planning.recipe import default_recipe
+    from vixtui.planning.start import prepare_run
+    from vixtui.runs.process import start_training
+    from vixtui.units import parse_seconds
+
+    if time is not None and epochs is not None:
+        raise UsageError("a run has one limit", where="--time, --epochs", remedy="give one of them")
+    seconds = parse_seconds(time) if time else None
+    if download:
+        _download(data)
+    source = open_source(data, seed=seed, image_size=image_size)
+    if flip is not None:
+        source = replace(source, horizontal_flip=flip)
+    given = {
+        "batch_size": batch_size,
+        "lr": lr,
+        "weight_decay": weight_decay,
+        "label_smoothing": label_smoothing,
+        "ema": ema,
+        "crop": crop,
+        "color_jitter": color_jitter,
+        "erase": erase,
+        "patience": patience,
+    }
+    overrides = {option: value for option, value in given.items() if value is not None}
+    recipe = default_recipe(source, epochs=epochs, seconds=seconds, **overrides)
+    machine = probe()
+    memory = resolve_budget(machine, budget, None if device == "auto" else device)
+    choice = _choose(preset, source, memory, machine, recipe)
+    run = prepare_run(
+        source, choice, memory, recipe, seed=seed, threads=threads, precision=precision, name=name
+    )
+    _narrate(source, choice, memory, recipe, chosen_here=preset is None)
+    engine = start_training(run)
+    if detach:
+        started = {"run": run.id, "path": str(run.path), "pid": engine.pid}
+        if json:
+            output.print_json(started)
+        else:
+            output.print_line(run.id)
+            narrate.note(f"started; watch it with: vixtui attach {run.id}")
+        return
+    from vixtui.cli.attach import watch
+
+    raise typer.Exit(watch(run, engine=engine, seen=0, json=json, stop_on_interrupt=True))
+
+
+def _choose(
+    preset: str | None,
+    source: DataSource,
+    budget: MemoryBudget,
+    machine: Machine,
+    recipe: Recipe,
+) -> Candidate:
+    """Return the named preset, or the best that fits.
+
+    Raises:
+        DoesNotFitError: when it does not fit the budget.
+    """
+    from vixtui.cli.recommend import require_fit
+    from vixtui.planning.recommend import candidate, recommend
+    from vixtui.planning.start import task_of
+
+    task = task_of(source)
+    if preset is None:
+        ranked = recommend(
+            task, budget, machine, batch_size=recipe.batch_size, seconds=recipe.seconds
+        )
+        return require_fit(ranked, budget)
+    named = candidate(
+        preset, task, budget, machine, batch_size=recipe.batch_size, seconds=recipe.seconds
+    )
+    return require_fit([named], budget)
+
+
+def _narrate(
+    source: DataSource,
+    choice: Candidate,
+    budget: MemoryBudget,
+    recipe: Recipe,
+    *,
+    chosen_here: bool,
+) -> None:
+    from vixtui.cli.recommend import describe_budget
+    from vixtui.text import format_bytes, format_seconds
+
+    for remark in source.notes:
+        narrate.note(f"data: {remark}")
+    limit = format_seconds(recipe.seconds) if recipe.seconds else f"{recipe.epochs} epochs"
+    why = f" ({choice.reason})" if chosen_here else ""
+    narrate.note(f"training {choice.preset}{why} for {limit}")
+    narrate.note(
+        f"memory: {format_bytes(choice.peak_bytes)} predicted, budget {describe_budget(budget)}"
+    )
+
+
+def _download(name: str) -> None:
+    """Fetch a public data set unless it is here already; any other source needs nothing."""
+    from vixtui.cli.models import warm_engine
+    from vixtui.data.sources import PUBLIC_SETS
+    from vixtui.paths import data_dir
+
+    if name not in PUBLIC_SETS or (data_dir() / name).is_dir():
+        return
+    public = PUBLIC_SETS[name]
+    narrate.note(f"{public.title}; licence: {public.licence}; {public.homepage}")
+    with warm_engine() as engine, narrate.progress_bar(f"downloading {name}") as move:
+        engine.ask(
+            "download",
+            name=name,
+            on_progress=lambda message: move(message["done"], message["total"]),
+        )

@@ -1,0 +1,47 @@
+"""``vixtui version``: what to name in a bug report."""
+
+from __future__ import annotations
+
+import typer
+
+from vixtui import __version__
+from vixtui.cli import output
+from vixtui.cli.options import Json
+
+_PACKAGES = ("torch", "torchvision", "textual", "typer", "safetensors", "pillow")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command(epilog="Example: vixtui version --json")(version)
+
+
+def print_version() -> None:
+    """Print the one line of ``--version``."""
+    output.print_line(f"vixtui {__version__}")
+
+
+def version(json: Json = False) -> None:
+    """Show the versions of vixtui and of what it stands on."""
+    import platform
+
+    versions = {
+        "vixtui": __version__,
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        **{package: _installed(package) for package in _PACKAGES},
+    }
+    if json:
+        output.print_json(versions)
+    else:
+        output.print_facts([(name, found or "not installed") for name, found in versions.items()])
+
+
+def _installed(package: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as installed
+
+    try:
+        return installed(package)
+    except PackageNotFoundError:
+        return None

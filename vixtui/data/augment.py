@@ -1,0 +1,102 @@
+"""Random changes that keep a picture's class: whole batches at once, every picture its own."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+# ITU-R BT.601 luma, as Pillow's conversion to grey.
+_LUMA = (0.299, 0.587, 0.114)
+_DRAWS = 8
+
+
+def augment(
+    images: Tensor,
+    *,
+    generator: torch.Generator,
+    crop: float,
+    horizontal_flip: bool,
+    color_jitter: float,
+    erase: float,
+) -> Tensor:
+    """Shift, mirror, recolour and partly erase each picture of a batch.
+
+    Each setting at 0 or False switches its part off; with all off the result is ``images / 255``.
+    Every call takes the same number of draws from `generator`, whatever the settings.
+
+    Args:
+        images: uint8 (b, c, h, w).
+        generator: on the CPU or on the device of `images`.
+        crop: largest shift, as a fraction of the side; what comes in is the mirrored edge.
+        horizontal_flip: mirror every second picture, by chance.
+        color_jitter: largest relative change of brightness, contrast and saturation.
+        erase: side of a square painted in the picture's mean colour, as a fraction of the shorter
+            side; it may reach over the edge.
+
+    Returns:
+        float32 (b, c, h, w) in [0, 1].
+    """
+    draws = torch.rand((len(images), _DRAWS), generator=generator, device=generator.device)
+    shift_y, shift_x, flip, *jitter, hole_y, hole_x = draws.to(images.device).unbind(1)  # (b,) each
+    if crop > 0:
+        images = _shifted(images, shift_y, shift_x, crop)
+    if horizontal_flip:
+        images = torch.where((flip < 0.5).view(-1, 1, 1, 1), images.flip(3), images)
+    x = images.to(torch.float32).div_(255)
+    if color_jitter > 0:
+        x = _recoloured(x, [1 + color_jitter * (2 * draw - 1) for draw in jitter])
+    if erase > 0:
+        x = _erased(x, hole_y, hole_x, round(erase * min(x.shape[2:])))
+    return x
+
+
+def _shifted(images: Tensor, draw_y: Tensor, draw_x: Tensor, crop: float) -> Tensor:
+    """Cut a window of the original size out of each reflection-padded picture."""
+    height, width = images.shape[2:]
+    pad_y, pad_x = round(crop * height), round(crop * width)
+    padded = images.index_select(2, _reflected(height, pad_y, images.device))
+    padded = padded.index_select(3, _reflected(width, pad_x, images.device))
+    windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # (b, c, 2·pad+1, 2·pad+1, h, w)
+    pictures = torch.arange(len(images), device=images.device)
+    top = (draw_y * (2 * pad_y + 1)).long()
+    left = (draw_x * (2 * pad_x + 1)).long()
+    return windows[pictures, :, top, left]
+
+
+def _reflected(side: int, pad: int, device: torch.device) -> Tensor:
+    """Return the source row of each padded row: 2 1 | 0 1 2 … | …, bouncing as often as needed."""
+    period = max(1, 2 * (side - 1))
+    rows = torch.arange(-pad, side + pad, device=device).remainder(period)
+    return torch.minimum(rows, period - rows).clamp_(max=side - 1)
+
+
+def _recoloured(x: Tensor, factors: list[Tensor]) -> Tensor:
+    """Scale brightness, then distance from the mean grey, then distance from grey: one product.
+
+    With luma weights w and mean grey m: y = s·z + (1-s)·w·z and z = c·b·x + (1-c)·b·m. Grey is a
+    fixed point of the second step, hence y = c·b·(s·x + (1-s)·w·x) + (1-c)·b·m.
+    """
+    brightness, contrast, saturation = (factor.view(-1, 1, 1) for factor in factors)
+    channels = x.shape[1]
+    pixels = x.flatten(2)  # (b, c, h·w)
+    weights = x.new_tensor(_LUMA if channels == 3 else [1 / channels] * channels).view(1, 1, -1)
+    mean_grey = weights @ pixels.mean(2, keepdim=True)  # (b, 1, 1)
+    mix = saturation * torch.eye(channels, device=x.device) + (1 - saturation) * weights
+    offset = (1 - contrast) * brightness * mean_grey
+    mixed = torch.baddbmm(offset, contrast * brightness * mix, pixels)  # (b, c, h·w)
+    return mixed.clamp_(0, 1).view_as(x)
+
+
+def _erased(x: Tensor, draw_y: Tensor, draw_x: Tensor, side: int) -> Tensor:
+    """Paint a square around a random centre of each picture in its mean colour."""
+    height, width = x.shape[2:]
+    rows = _within(height, draw_y, side).view(-1, 1, height, 1)
+    columns = _within(width, draw_x, side).view(-1, 1, 1, width)
+    return torch.where(rows & columns, x.mean((2, 3), keepdim=True), x)
+
+
+def _within(length: int, draw: Tensor, side: int) -> Tensor:
+    """Return (b, length): whether a position lies in the stretch of `side` around its centre."""
+    start = (draw * length).floor() - side // 2
+    position = torch.arange(length, device=draw.device)
+    return (position >= start[:, None]) & (position < start[:, None] + side)

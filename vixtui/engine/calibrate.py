@@ -1,0 +1,91 @@
+"""The fastest way to run on this machine now: threads and precision, by trying."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from vixtui.runs.config import Precision
+
+_WARM_UP_RUNS = 2
+_TIMED_RUNS = 4
+_SECONDS_EACH = 1.5
+# bfloat16 rounds the weights' gradients more coarsely, so it has to earn its place.
+_WORTH_IT = 1.15
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """A way to run and the seconds an update took."""
+
+    threads: int
+    precision: str
+    seconds: float
+
+
+def calibrate(
+    run: Callable[[str], object], device: torch.device, *, threads: int, precision: Precision
+) -> Speed:
+    """Time a few updates with one and with all cores, in fp32 and bf16; return the fastest way.
+
+    Args:
+        run: performs one update in the named precision without a lasting effect.
+        device: where it runs; on a GPU the threads hardly matter and one way is tried.
+        threads: a fixed number, or 0 to choose.
+        precision: a fixed one, or ``auto`` to choose.
+    """
+    cores = available_cores()
+    thread_choices = [threads] if threads else [1, cores] if cores > 1 else [1]
+    if device.type != "cpu":
+        thread_choices = [threads or cores]
+    precisions = ["fp32", "bf16"] if _native_bf16(device) else ["fp32"]
+    if precision != "auto":
+        precisions = [precision]
+    tried = [
+        _time(run, device, number, kind) for kind in precisions for number in thread_choices
+    ]
+    best = min(
+        tried, key=lambda speed: speed.seconds * (_WORTH_IT if speed.precision == "bf16" else 1)
+    )
+    torch.set_num_threads(best.threads)
+    return best
+
+
+def available_cores() -> int:
+    """Return the cores this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
+
+
+def _time(
+    run: Callable[[str], object], device: torch.device, threads: int, precision: str
+) -> Speed:
+    torch.set_num_threads(threads)
+    started = time.perf_counter()
+    durations: list[float] = []
+    for index in range(_WARM_UP_RUNS + _TIMED_RUNS):
+        before = time.perf_counter()
+        run(precision)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        after = time.perf_counter()
+        if index >= _WARM_UP_RUNS or not durations:
+            durations.append(after - before)
+        if after - started > _SECONDS_EACH:
+            break
+    return Speed(threads, precision, min(durations))
+
+
+def _native_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu":
+        return False
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("bf16"))

@@ -1,0 +1,170 @@
+"""What learns: the model, its averaged copy and the optimizer, one weight update at a time.
+
+Letters: b pictures of an update, c channels, (h, w) pixels.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vixtui.data.augment import augment
+from vixtui.engine.inputs import Normalise
+from vixtui.engine.seeding import derived_seed, generator
+from vixtui.models.vision_xformer import VisionXFormer, build
+from vixtui.runs.config import RunConfig
+from vixtui.runs.weights import Preprocessing
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Results of one weight update, still on the device: summed loss, correct ones, norm."""
+
+    loss_sum: Tensor
+    correct: Tensor
+    grad_norm: Tensor
+    images: int
+
+
+class Learner:
+    """A model in training. Every random draw of an update follows from (seed, step).
+
+    Args:
+        config: the run.
+        preprocessing: normalisation of the training pictures.
+        device: where the model lives.
+    """
+
+    def __init__(
+        self, config: RunConfig, preprocessing: Preprocessing, device: torch.device
+    ) -> None:
+        self._config = config
+        self._device = device
+        self._normalise = Normalise(preprocessing, device)
+        self.precision = "fp32"
+        torch.manual_seed(derived_seed(config.seed, "weights", 0))
+        self.model = build(config.model).to(device)
+        self.averaged: VisionXFormer = (
+            copy.deepcopy(self.model) if config.recipe.ema else self.model
+        )
+        self.averaged.requires_grad_(self.averaged is self.model)
+        self.optimizer = torch.optim.AdamW(
+            _parameter_groups(self.model, config.recipe.weight_decay), lr=config.recipe.lr, fused=True
+        )
+
+    def update(self, images: Tensor, labels: Tensor, *, step: int, lr: float) -> Update:
+        """Change the weights once, by (b, c, h, w) uint8 pictures and (b,) labels.
+
+        Micro-batches are summed and divided by b, so that any micro-batch gives the same gradient.
+        """
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        update = self.accumulate(images, labels, step=step)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.averaged is not self.model:
+            self._average(step)
+        return update
+
+    def accumulate(self, images: Tensor, labels: Tensor, *, step: int) -> Update:
+        """Compute the gradient of one update and clip it; leave the weights alone."""
+        recipe, seed = self._config.recipe, self._config.seed
+        torch.manual_seed(derived_seed(seed, "dropout", step))
+        draws = generator(seed, "augmentation", step, self._device.type)
+        self.model.train()
+        loss_sum = torch.zeros((), device=self._device)
+        correct = torch.zeros((), device=self._device)
+        micro_batch = self._config.plan.micro_batch
+        parts = zip(images.split(micro_batch), labels.split(micro_batch), strict=True)
+        for part, part_labels in parts:
+            target = part_labels.to(self._device, non_blocking=True)
+            inputs = self._normalise(
+                augment(
+                    part.to(self._device, non_blocking=True),
+                    generator=draws,
+                    crop=recipe.crop,
+                    horizontal_flip=self._config.data.horizontal_flip,
+                    color_jitter=recipe.color_jitter,
+                    erase=recipe.erase,
+                )
+            )
+            with self.autocast():
+                logits = self.model(inputs)
+            loss = F.cross_entropy(
+                logits.float(), target, reduction="sum", label_smoothing=recipe.label_smoothing
+            )
+            (loss / len(images)).backward()
+            loss_sum += loss.detach()
+            correct += (logits.argmax(1) == target).sum()
+        largest = recipe.grad_clip or float("inf")
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), largest)
+        return Update(loss_sum, correct, norm, len(images))
+
+    def autocast(self) -> torch.autocast:
+        """Return the context of a forward pass in this run's precision."""
+        return torch.autocast(
+            self._device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"
+        )
+
+    @torch.no_grad()
+    def _average(self, step: int) -> None:
+        decay = min(self._config.recipe.ema, (1 + step) / (10 + step))
+        averages: list[Tensor] = list(self.averaged.parameters())
+        torch._foreach_lerp_(averages, list(self.model.parameters()), 1 - decay)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return every tensor an exact resume needs, by name."""
+        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        if self.averaged is not self.model:
+            averaged = self.averaged.state_dict().items()
+            tensors |= {f"averaged.{name}": value for name, value in averaged}
+        for name, parameter in self.model.named_parameters():
+            for key, value in self.optimizer.state.get(parameter, {}).items():
+                tensors[f"optimizer.{key}.{name}"] = value
+        return tensors
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """Take over what `tensors` of an equal learner returned.
+
+        Raises:
+            KeyError: when one is missing.
+            RuntimeError: when one does not fit.
+        """
+        self.model.load_state_dict(_part(tensors, "model."))
+        if self.averaged is not self.model:
+            self.averaged.load_state_dict(_part(tensors, "averaged."))
+        for name, parameter in self.model.named_parameters():
+            found = {
+                key: tensors[f"optimizer.{key}.{name}"]
+                for key in ("step", "exp_avg", "exp_avg_sq")
+                if f"optimizer.{key}.{name}" in tensors
+            }
+            if found:
+                self.optimizer.state[parameter] = {
+                    key: value.to(parameter.device) for key, value in found.items()
+                }
+
+
+def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    """Weight decay is for matrices and kernels; not for biases, norms, positions, class token."""
+    decayed: list[nn.Parameter] = []
+    kept: list[nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        plain = parameter.ndim < 2 or name in ("positions", "class_token")
+        (kept if plain else decayed).append(parameter)
+    return [
+        {"params": decayed, "weight_decay": weight_decay},
+        {"params": kept, "weight_decay": 0.0},
+    ]
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): value
+        for name, value in tensors.items()
+        if name.startswith(prefix)
+    }

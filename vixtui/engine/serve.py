@@ -1,0 +1,242 @@
+"""Questions over a pipe: one JSON object a line in, JSON objects out, the last a result or error.
+
+The model of the last question stays loaded, so that the next picture takes milliseconds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+import torch
+
+from vixtui.data.decode import decode
+from vixtui.data.sources import open_source
+from vixtui.data.split import Labelled, Split
+from vixtui.data.tensors import load_pictures
+from vixtui.engine import evaluate
+from vixtui.engine.calibrate import available_cores
+from vixtui.engine.device import out_of_memory
+from vixtui.engine.inputs import Normalise
+from vixtui.engine.weights import load_weights
+from vixtui.errors import DataError, DoesNotFitError, UsageError, VixtuiError
+from vixtui.models.vision_xformer import VisionXFormer
+from vixtui.runs.config import DataConfig
+from vixtui.runs.directory import RunDirectory
+from vixtui.runs.weights import ModelCard
+
+_BATCH = 256
+
+
+class Server:
+    """Answers questions, one at a time.
+
+    Args:
+        tell: sends one JSON object to whoever asked.
+    """
+
+    def __init__(self, tell: Callable[[dict[str, Any]], None]) -> None:
+        self._tell = tell
+        self._loaded: tuple[tuple[str, int], VisionXFormer, ModelCard] | None = None
+
+    def answer(self, question: dict[str, Any]) -> dict[str, Any]:
+        """Return the answer to a question.
+
+        Raises:
+            VixtuiError: when it cannot be answered.
+        """
+        arguments = dict(question)
+        match arguments.pop("ask"):
+            case "predict":
+                return self._predict(**arguments)
+            case "evaluate":
+                return self._evaluate(**arguments)
+            case "download":
+                return self._download(**arguments)
+            case other:
+                raise UsageError(f"unknown question: {other}")
+
+    def _predict(self, model: str, paths: list[str], top: int = 5) -> dict[str, Any]:
+        network, card = self._model(Path(model))
+        normalise = Normalise(card.preprocessing, torch.device("cpu"))
+        predictions, started = [], time.perf_counter()
+        for index, path in enumerate(paths, start=1):
+            prediction = _predict_one(network, card, normalise, path, top)
+            predictions.append(prediction)
+            self._progress(done=index, total=len(paths), prediction=prediction)
+        return {
+            "predictions": predictions,
+            "model": {
+                "title": card.title,
+                "classes": list(card.classes),
+                "image_height": card.model.image_height,
+                "image_width": card.model.image_width,
+                "in_channels": card.model.in_channels,
+                "metrics": card.metrics,
+            },
+            "seconds_per_image": (time.perf_counter() - started) / max(1, len(paths)),
+        }
+
+    def _evaluate(
+        self, model: str, source: str | None = None, run: str | None = None, split: str = "test"
+    ) -> dict[str, Any]:
+        network, card = self._model(Path(model))
+        if source is None and run is None:
+            raise UsageError("nothing to evaluate on", where="--data", remedy="name a folder")
+        data, items = _run_items(Path(run or ""), split) if source is None else _source_items(
+            source, split, card
+        )
+        if not items:
+            raise DataError(f"no {split} pictures", where=data.source, remedy="choose another --split")
+        unusable: list[str] = []
+        pictures = load_pictures(
+            data, items, on_unusable=unusable.append, threads=available_cores()
+        )
+        for message in unusable:
+            self._progress(warning=message)
+        if not len(pictures.labels):
+            raise DataError("no picture can be used", where=data.source)
+        logits, speed = evaluate.timed_logits(
+            network,
+            pictures.images,
+            Normalise(card.preprocessing, torch.device("cpu")),
+            batch_size=_BATCH,
+            on_progress=lambda done, total: self._progress(done=done, total=total),
+        )
+        result = evaluate.report(
+            logits, pictures, classes=card.classes, source=data.source, split=split
+        )
+        return result | {
+            "images_per_second": speed,
+            "model": Path(run).name if run else model,
+            "unusable": len(unusable),
+        }
+
+    def _download(self, name: str) -> dict[str, Any]:
+        from vixtui.data.download import download
+
+        folder = download(
+            name,
+            on_progress=lambda done, total, message: self._progress(
+                done=done, total=total, message=message
+            ),
+        )
+        return {"path": str(folder)}
+
+    def _model(self, path: Path) -> tuple[VisionXFormer, ModelCard]:
+        try:
+            key = (str(path), path.stat().st_mtime_ns)
+        except OSError as error:
+            raise UsageError("no such file", where=path) from error
+        if self._loaded is None or self._loaded[0] != key:
+            self._loaded = (key, *load_weights(path))
+        return self._loaded[1:]
+
+    def _progress(self, **values: object) -> None:
+        self._tell({"type": "progress", **values})
+
+
+def serve() -> int:
+    """Answer questions from standard input until it ends."""
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    sys.stdout = sys.stderr
+    server = Server(lambda message: _send(out, message))
+    for question in _questions(sys.stdin):
+        try:
+            _send(out, {"type": "result", **server.answer(question)})
+        except Exception as error:
+            _send(out, _error(error))
+    return 0
+
+
+def _questions(stream: TextIO) -> Iterator[dict[str, Any]]:
+    for line in stream:
+        yield json.loads(line)
+
+
+def _send(out: TextIO, message: dict[str, Any]) -> None:
+    out.write(json.dumps(message) + "\n")
+    out.flush()
+
+
+def _error(error: Exception) -> dict[str, Any]:
+    if out_of_memory(error):
+        error = DoesNotFitError("memory ran out", remedy="close other programs")
+    if not isinstance(error, VixtuiError):
+        traceback.print_exc()
+        error = VixtuiError(f"unexpected {type(error).__name__}: {error}")
+    return {
+        "type": "error",
+        "what": error.what,
+        "where": error.where,
+        "remedy": error.remedy,
+        "exit_code": int(error.exit_code),
+    }
+
+
+@torch.inference_mode()
+def _predict_one(
+    model: VisionXFormer, card: ModelCard, normalise: Normalise, path: str, top: int
+) -> dict[str, Any]:
+    try:
+        image = decode(
+            Path(path),
+            height=card.model.image_height,
+            width=card.model.image_width,
+            channels=card.model.in_channels,
+        )
+    except VixtuiError as error:
+        return {"path": path, "top": [], "error": error.message}
+    probabilities = model(normalise.pixels(image[None])).float().softmax(1)[0]
+    best = probabilities.topk(min(max(1, top), len(card.classes)))
+    return {
+        "path": path,
+        "top": [
+            {"class": card.classes[index], "probability": value}
+            for value, index in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+        ],
+        "error": None,
+    }
+
+
+def _run_items(folder: Path, split: str) -> tuple[DataConfig, Labelled]:
+    run = RunDirectory(folder)
+    return run.config().data, _part(Split.from_json(run.split_path.read_bytes()), split)
+
+
+def _source_items(source: str, split: str, card: ModelCard) -> tuple[DataConfig, Labelled]:
+    """Return a source's pictures with the model's labels; classes are matched by name."""
+    found = open_source(source, image_size=min(card.model.image_height, card.model.image_width))
+    known = {name: label for label, name in enumerate(card.classes)}
+    items = tuple(
+        (item, known[found.classes[label]])
+        for item, label in _part(found.split, split)
+        if found.classes[label] in known
+    )
+    data = DataConfig(
+        source=found.source,
+        classes=card.classes,
+        image_height=card.model.image_height,
+        image_width=card.model.image_width,
+        in_channels=card.model.in_channels,
+        fingerprint=found.fingerprint,
+        train=0,
+        validation=0,
+        test=len(items),
+    )
+    return data, items
+
+
+def _part(split: Split, name: str) -> Labelled:
+    if name == "all":
+        return split.train + split.validation + split.test
+    if name not in ("train", "validation", "test"):
+        raise UsageError(f"no split of this name: {name}", remedy="test, validation, train or all")
+    part: Labelled = getattr(split, name)
+    return part

@@ -1,0 +1,72 @@
+"""``state.safetensors``: everything an exact resume needs, in one file, without pickle."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from vixtui.engine.learner import Learner
+from vixtui.errors import WeightsError
+from vixtui.files import write_atomically
+from vixtui.runs.weights import read_header
+
+_KEY = "vixtui-state"
+
+
+@dataclass(slots=True)
+class TrainState:
+    """Where a run stands, besides its tensors.
+
+    Args:
+        step: weight updates done.
+        elapsed_seconds: training time used so far, pauses left out.
+        threads, precision: measured once, kept for ever: both change the last bits.
+        best_top1, best_loss, best_epoch: of the kept weights; validation.
+        epochs_since_best: for early stopping.
+        epoch_loss_sum, epoch_correct, epoch_images: sums over the current epoch so far.
+    """
+
+    threads: int
+    precision: str
+    step: int = 0
+    elapsed_seconds: float = 0.0
+    best_top1: float = -1.0
+    best_loss: float = 0.0
+    best_epoch: int = 0
+    epochs_since_best: int = 0
+    epoch_loss_sum: float = 0.0
+    epoch_correct: float = 0.0
+    epoch_images: int = 0
+
+
+def save_state(path: Path, learner: Learner, state: TrainState) -> int:
+    """Write the state; return its size in bytes.
+
+    Raises:
+        DiskError: when it cannot be written; the previous state is kept.
+    """
+    tensors = {name: value.cpu().contiguous() for name, value in learner.tensors().items()}
+    content = save(tensors, {_KEY: json.dumps(asdict(state))})
+    write_atomically(path, content)
+    return len(content)
+
+
+def load_state(path: Path, learner: Learner) -> TrainState:
+    """Put a learner back where it was; return the rest of the state.
+
+    Raises:
+        WeightsError: when the file is damaged or of another model.
+    """
+    metadata, _ = read_header(path)
+    try:
+        state = TrainState(**json.loads(metadata[_KEY]))
+        learner.load(load_file(path))
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        raise WeightsError(
+            "the state for resuming is damaged", where=path, remedy="train anew"
+        ) from error
+    return state

@@ -1,0 +1,375 @@
+"""A training run from its directory: start or resume, epochs, validation, test.
+
+Everything a viewer learns goes through the event log; everything a resume needs is in
+``state.safetensors``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import time
+from dataclasses import replace
+
+import psutil
+import torch
+
+from vixtui import __version__
+from vixtui.data.split import Labelled, Split
+from vixtui.data.tensors import Pictures, load_pictures
+from vixtui.engine import calibrate, evaluate
+from vixtui.engine.device import peak_memory_bytes, select
+from vixtui.engine.inputs import Normalise, measure
+from vixtui.engine.learner import Learner, Update
+from vixtui.engine.reporter import Reporter
+from vixtui.engine.schedule import learning_rate
+from vixtui.engine.seeding import epoch_order
+from vixtui.engine.state import TrainState, load_state, save_state
+from vixtui.engine.weights import load_weights, save_weights
+from vixtui.errors import DataError, VixtuiError
+from vixtui.files import write_atomically
+from vixtui.presets import preset
+from vixtui.runs import events
+from vixtui.runs.control import Inbox
+from vixtui.runs.directory import RunDirectory
+from vixtui.runs.weights import ModelCard
+
+_STATE_SECONDS = 5.0
+_PAUSE_POLL_SECONDS = 0.1
+# In a run limited by time, validation may take at most this share of it.
+_VALIDATION_SHARE = 0.1
+
+
+class Training:
+    """One engine process at work on one run.
+
+    Args:
+        run: its directory; ``run.toml`` and ``split.json`` are there.
+        reporter: writes its events.
+    """
+
+    def __init__(self, run: RunDirectory, reporter: Reporter) -> None:
+        self._run, self._reporter = run, reporter
+        self._inbox = Inbox(run.control_path)
+        self._stop = False
+        for name in ("SIGTERM", "SIGINT", "SIGHUP"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), self._on_signal)
+        self._config = run.config()
+        self._device = select(self._config.plan.device)
+        self._session_started = psutil.Process().create_time()
+        self._earlier_seconds = self._paused_seconds = 0.0
+        self._validated_at = time.perf_counter()
+        self._validation_seconds = 0.0
+        self._state_saved_at = 0.0
+
+    def train(self) -> None:
+        """Train to the end, or until told to stop."""
+        self._load_pictures()
+        self._build()
+        reason = self._fit()
+        if reason is None:
+            self._save_state()
+            self._reporter.write(
+                events.Stopped, step=self._state.step, epoch=self._state.step // self._epoch_steps
+            )
+            return
+        self._test()
+        self._reporter.write(
+            events.Finished,
+            reason=reason,
+            best_epoch=self._state.best_epoch,
+            best_top1=self._state.best_top1,
+            seconds=self._elapsed(),
+            peak_memory_bytes=peak_memory_bytes(self._device),
+        )
+
+    # --- before the first step ---
+
+    def _load_pictures(self) -> None:
+        started = time.perf_counter()
+        try:
+            split = Split.from_json(self._run.split_path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise DataError("the split is missing or damaged", where=self._run.split_path) from error
+        self._test_items = split.test
+        self._train, missing = self._load(split.train)
+        self._validation, missing_too = self._load(split.validation)
+        if not len(self._train.labels):
+            raise DataError("no training picture can be used", where=self._config.data.source)
+        self._reporter.write(
+            events.DataChecked,
+            train=len(self._train.labels),
+            validation=len(self._validation.labels),
+            test=len(split.test),
+            unusable=missing + missing_too,
+            num_classes=len(self._config.data.classes),
+            seconds=time.perf_counter() - started,
+        )
+
+    def _load(self, items: Labelled) -> tuple[Pictures, int]:
+        pictures = load_pictures(
+            self._config.data,
+            items,
+            on_unusable=self._reporter.warn,
+            threads=self._config.plan.threads or calibrate.available_cores(),
+        )
+        return pictures, len(items) - len(pictures.labels)
+
+    def _build(self) -> None:
+        preprocessing = measure(self._train.images)
+        self._normalise = Normalise(preprocessing, self._device)
+        self._learner = Learner(self._config, preprocessing, self._device)
+        self._batch = min(self._config.recipe.batch_size, len(self._train.labels))
+        self._epoch_steps = len(self._train.labels) // self._batch
+        self._card = ModelCard(
+            title=self._config.preset,
+            model=self._config.model,
+            classes=self._config.data.classes,
+            preprocessing=preprocessing,
+            metrics={},
+            data={
+                "source": self._config.data.source,
+                "fingerprint": self._config.data.fingerprint,
+            },
+            provenance={
+                "vixtui": __version__,
+                "torch": str(torch.__version__),
+                "preset": preset(self._config.preset).title,
+                "seed": str(self._config.seed),
+                "note": "trained from random weights on the named data; their licence applies",
+            },
+        )
+        if self._run.state_path.exists():
+            self._state = load_state(self._run.state_path, self._learner)
+            torch.set_num_threads(self._state.threads)
+            self._earlier_seconds = self._state.elapsed_seconds
+            seconds = 0.0
+        else:
+            speed = self._calibrate()
+            self._state = TrainState(threads=speed.threads, precision=speed.precision)
+            seconds = speed.seconds
+        self._learner.precision = self._state.precision
+        recipe = self._config.recipe
+        self._reporter.write(
+            events.ModelBuilt,
+            parameters=sum(parameter.numel() for parameter in self._learner.model.parameters()),
+            threads=self._state.threads,
+            precision=self._state.precision,
+            images_per_second=self._batch / seconds if seconds else 0.0,
+            steps_per_epoch=self._epoch_steps,
+            epochs=recipe.epochs,
+            seconds_budget=recipe.seconds,
+        )
+        self._save_state()
+
+    def _calibrate(self) -> calibrate.Speed:
+        images, labels = self._train.images[: self._batch], self._train.labels[: self._batch]
+
+        def run(precision: str) -> None:
+            self._learner.precision = precision
+            self._learner.accumulate(images, labels, step=0)
+            self._learner.optimizer.zero_grad(set_to_none=True)
+
+        plan = self._config.plan
+        return calibrate.calibrate(
+            run, self._device, threads=plan.threads, precision=plan.precision
+        )
+
+    # --- the loop ---
+
+    def _fit(self) -> str | None:
+        """Return why the training ended, or None when told to stop."""
+        state = self._state
+        while True:
+            epoch, first = divmod(state.step, self._epoch_steps)
+            if self._progress() >= 1:
+                break
+            order = epoch_order(self._config.seed, epoch, len(self._train.labels))
+            for index in range(first, self._epoch_steps):
+                if not self._obey() or self._stop:
+                    return None
+                if self._progress() >= 1:
+                    break
+                self._step(order[index * self._batch : (index + 1) * self._batch])
+            else:
+                self._end_epoch(epoch + 1)
+                patience = self._config.recipe.patience
+                if patience and state.epochs_since_best >= patience:
+                    return "early stopping"
+                continue
+            break
+        if state.step % self._epoch_steps or state.best_epoch == 0:
+            self._validate(math.ceil(state.step / self._epoch_steps))
+        self._save_state()
+        return "schedule" if self._config.recipe.epochs else "time"
+
+    def _step(self, chosen: torch.Tensor) -> None:
+        recipe, state = self._config.recipe, self._state
+        progress = self._progress()
+        lr = learning_rate(progress, peak=recipe.lr, warmup=recipe.warmup)
+        update = self._learner.update(
+            self._train.images[chosen], self._train.labels[chosen], step=state.step, lr=lr
+        )
+        state.step += 1
+        self._count(update)
+        self._reporter.step(
+            update,
+            step=state.step,
+            epoch=state.step / self._epoch_steps,
+            lr=lr,
+            progress=progress,
+            device=self._device,
+            elapsed_seconds=self._elapsed(),
+        )
+
+    def _count(self, update: Update) -> None:
+        state = self._state
+        loss = update.loss_sum.item()
+        if not math.isfinite(loss):
+            raise VixtuiError(
+                f"the loss is no number any more at step {state.step}",
+                where="--lr",
+                remedy="train anew with a smaller --lr or --precision fp32",
+            )
+        state.epoch_loss_sum += loss
+        state.epoch_correct += update.correct.item()
+        state.epoch_images += update.images
+
+    def _end_epoch(self, epoch: int) -> None:
+        state = self._state
+        self._reporter.write(
+            events.EpochDone,
+            epoch=epoch,
+            step=state.step,
+            loss=state.epoch_loss_sum / max(1, state.epoch_images),
+            accuracy=state.epoch_correct / max(1, state.epoch_images),
+            seconds=self._elapsed(),
+        )
+        state.epoch_loss_sum = state.epoch_correct = state.epoch_images = 0
+        if self._validation_due():
+            self._validate(epoch)
+        if time.monotonic() - self._state_saved_at > _STATE_SECONDS:
+            self._save_state()
+
+    def _validation_due(self) -> bool:
+        if self._config.recipe.seconds is None or not self._validation_seconds:
+            return True
+        since = time.perf_counter() - self._validated_at
+        return self._validation_seconds < _VALIDATION_SHARE * since
+
+    def _validate(self, epoch: int) -> None:
+        state, started = self._state, time.perf_counter()
+        if not len(self._validation.labels):
+            state.best_epoch = epoch
+            self._save_weights({})
+            return
+        scores = evaluate.score(self._logits(self._validation.images), self._validation.labels)
+        better = (scores.top1, -scores.loss) > (state.best_top1, -state.best_loss)
+        state.epochs_since_best = 0 if better else state.epochs_since_best + 1
+        if better:
+            state.best_top1, state.best_loss = scores.top1, scores.loss
+            state.best_epoch = epoch
+            self._save_weights(
+                {
+                    "validation": {
+                        "top1": scores.top1,
+                        "top5": scores.top5,
+                        "loss": scores.loss,
+                        "images": len(self._validation.labels),
+                    }
+                }
+            )
+        self._reporter.write(
+            events.Validated,
+            epoch=epoch,
+            step=state.step,
+            top1=scores.top1,
+            top5=scores.top5,
+            loss=scores.loss,
+            is_best=better,
+        )
+        self._validated_at = time.perf_counter()
+        self._validation_seconds = self._validated_at - started
+
+    def _logits(self, images: torch.Tensor) -> torch.Tensor:
+        return evaluate.predict_logits(
+            self._learner.averaged,
+            images,
+            self._normalise,
+            batch_size=4 * self._config.plan.micro_batch,
+        )
+
+    # --- time, wishes, saving ---
+
+    def _elapsed(self) -> float:
+        """Seconds of training so far, over all sessions, pauses left out."""
+        session = time.time() - self._session_started - self._paused_seconds
+        return self._earlier_seconds + session
+
+    def _progress(self) -> float:
+        recipe, steps = self._config.recipe, self._state.step
+        if recipe.epochs is not None:
+            return steps / (recipe.epochs * self._epoch_steps)
+        assert recipe.seconds is not None
+        reserve = 1.2 * self._validation_seconds + 0.1
+        return self._elapsed() / max(1e-3, recipe.seconds - reserve)
+
+    def _obey(self) -> bool:
+        """Do what the control file asks; return False to stop."""
+        command = self._inbox.poll()
+        if command == "save":
+            self._save_state()
+        if command == "pause":
+            self._save_state()
+            self._reporter.write(events.Paused, step=self._state.step)
+            paused = time.time()
+            while command not in ("resume", "stop") and not self._stop:
+                time.sleep(_PAUSE_POLL_SECONDS)
+                command = self._inbox.poll()
+            self._paused_seconds += time.time() - paused
+            if command == "resume":
+                self._reporter.write(events.Resumed, step=self._state.step)
+        return command != "stop"
+
+    def _on_signal(self, *_: object) -> None:
+        self._stop = True
+
+    def _save_state(self) -> None:
+        self._state.elapsed_seconds = self._elapsed()
+        size = save_state(self._run.state_path, self._learner, self._state)
+        self._state_saved_at = time.monotonic()
+        self._reporter.write(events.Checkpointed, step=self._state.step, bytes=size)
+
+    def _save_weights(self, metrics: dict[str, dict[str, float]]) -> None:
+        card = replace(self._card, metrics=metrics)
+        save_weights(self._run.model_path, self._learner.averaged.state_dict(), card)
+
+    # --- after the last step ---
+
+    def _test(self) -> None:
+        pictures, _ = self._load(self._test_items)
+        if not len(pictures.labels):
+            return
+        self._reporter.write(events.TestStarted, split="test", images=len(pictures.labels))
+        model, card = load_weights(self._run.model_path)
+        logits, speed = evaluate.timed_logits(
+            model.to(self._device),
+            pictures.images,
+            self._normalise,
+            batch_size=4 * self._config.plan.micro_batch,
+        )
+        result = evaluate.report(
+            logits,
+            pictures,
+            classes=card.classes,
+            source=self._config.data.source,
+            split="test",
+        )
+        result |= {"images_per_second": speed, "model": self._run.id}
+        write_atomically(self._run.evaluation_path, json.dumps(result).encode())
+        tested = {name: result[name] for name in ("top1", "top5", "loss", "images")}
+        metrics = card.metrics | {"test": tested}
+        save_weights(self._run.model_path, model.state_dict(), replace(card, metrics=metrics))
+        self._reporter.write(events.Tested, split="test", **tested)

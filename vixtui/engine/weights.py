@@ -1,0 +1,54 @@
+"""Weights files written and read back; the only way a model reaches or leaves the disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from vixtui.errors import WeightsError
+from vixtui.files import write_atomically
+from vixtui.models.vision_xformer import VisionXFormer, build
+from vixtui.runs.weights import ModelCard, read_card, read_header
+
+
+def save_weights(path: Path, weights: dict[str, Tensor], card: ModelCard) -> None:
+    """Write a self-contained weights file; the same weights and card give the same bytes.
+
+    Raises:
+        DiskError: when it cannot be written.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    write_atomically(path, save(tensors, card.to_metadata()))
+
+
+def load_weights(path: Path) -> tuple[VisionXFormer, ModelCard]:
+    """Return the model of a weights file, in evaluation mode on the CPU, and its card.
+
+    Everything is checked against the header before memory is allocated for it.
+
+    Raises:
+        UsageError: when there is no such file.
+        WeightsError: when it cannot be trusted or understood.
+    """
+    card = read_card(path)
+    _, announced = read_header(path)
+    with torch.device("meta"):
+        expected = build(card.model).state_dict()
+    if set(announced) != set(expected):
+        raise WeightsError("the tensors do not belong to the described model", where=path)
+    for name, tensor in expected.items():
+        if announced[name].shape != tuple(tensor.shape) or announced[name].dtype != "F32":
+            raise WeightsError(f"wrong shape or type of {name}", where=path)
+    try:
+        weights = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"damaged: {error}", where=path) from error
+    if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
+        raise WeightsError("the weights hold numbers that are not finite", where=path)
+    model = build(card.model)
+    model.load_state_dict(weights)
+    return model.eval(), card

@@ -1,0 +1,47 @@
+"""What the whole engine needs: the traced step, and all that a trace does not see."""
+
+from __future__ import annotations
+
+from vixtui.memory.figures import StepCost
+
+_MIB = 2**20
+
+# Python, torch and the libraries it loads up to the end of the first step.
+CPU_BASE_BYTES = 700 * _MIB
+CPU_BASE_SOURCE = "measured 2026-11-22"
+# The C library keeps freed blocks for later.
+_CPU_MARGIN = 1.25
+# Freed blocks that torch's allocator cannot reuse, and what kernels allocate inside themselves.
+_GPU_MARGIN = 1.35
+_GPU_CONTEXT_BYTES = 512 * _MIB
+# Weights, moments and averages, then the same as bytes, then the same as one file.
+_SAVING_BYTES_A_PARAMETER = 48
+# Validation and test pictures, a share of the training pictures that is rarely exceeded.
+_HELD_OUT_SHARE = 0.5
+
+CPU_BASIS = (
+    f"predicted: traced step × {_CPU_MARGIN}, decoded pictures, "
+    f"{CPU_BASE_BYTES // _MIB} MiB for torch ({CPU_BASE_SOURCE})"
+)
+GPU_BASIS = (
+    f"predicted: traced step × {_GPU_MARGIN}, {_GPU_CONTEXT_BYTES // _MIB} MiB for CUDA (default); "
+    "not measured on a GPU"
+)
+
+
+def cpu_bytes(cost: StepCost, *, images: int, image_bytes: int) -> int:
+    """Return the resident memory of an engine that trains on the CPU.
+
+    Args:
+        cost: of one step.
+        images: training pictures; all are kept decoded.
+        image_bytes: of one decoded picture, a byte a channel.
+    """
+    step = max(cost.peak_bytes, _SAVING_BYTES_A_PARAMETER * cost.parameters)
+    pictures = images * image_bytes * (1 + _HELD_OUT_SHARE)
+    return round(CPU_BASE_BYTES + _CPU_MARGIN * step + pictures)
+
+
+def gpu_bytes(cost: StepCost) -> int:
+    """Return the GPU memory of an engine that trains there."""
+    return round(_GPU_CONTEXT_BYTES + _GPU_MARGIN * cost.peak_bytes)

@@ -1,0 +1,32 @@
+"""For which picture sizes a preset is traced; between them, `figures` interpolates."""
+
+from __future__ import annotations
+
+from vixtui.presets import Preset
+
+# The largest picture that a data source may ask for; larger ones have no figures.
+LARGEST_SIDE = 512
+_SMALLEST_SIDE = 8
+
+
+def traced_sizes(preset: Preset) -> tuple[int, ...]:
+    """Return sides of square pictures in pixels, so that every patch size has a few token counts.
+
+    A preset with a fixed patch size is traced at 8, 16, 32 and 64 tokens a side. Otherwise the
+    patch size follows from the picture, and each one is traced for the fewest tokens, one and a
+    half times and nearly twice as many a side. Linear patches of other sizes differ only in the
+    projection and the picture itself, both linear in the area: two patch sizes are enough.
+    """
+    aim = preset.tokens_per_side
+    if aim is None:
+        patch = int(preset.options["patch_size"])
+        return tuple(patch * tokens for tokens in (8, 16, 32, 64))
+    largest = LARGEST_SIDE // aim
+    linear = preset.options["embedding"] == "linear"
+    patches = (1, largest) if linear else [2**power for power in range(largest.bit_length() - 1)]
+    sides = [aim // 2]
+    for patch in patches:
+        sides += [patch * tokens for tokens in (aim, aim * 3 // 2, 2 * aim - 1)]
+    if not linear:
+        sides.append(LARGEST_SIDE)
+    return tuple(side for side in sides if side >= _SMALLEST_SIDE)

@@ -1,0 +1,325 @@
+"""One training step on fake tensors: every allocation is seen, none is made.
+
+A step is forward, cross entropy, backward, gradient clipping, AdamW and the averaged weights, then
+a forward pass of evaluation, as the engine does it, in single precision. Storages are counted when
+an operation returns them and when the last reference to them goes; of what kernels allocate inside
+themselves only the largest is known.
+
+``python -m vixtui.memory.trace`` tells whether ``figures.json`` is up to date, with ``--write`` it
+makes it anew.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import sys
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import (
+    flop_registry,
+    sdpa_backward_flop_count,
+    sdpa_flop_count,
+)
+
+from vixtui.errors import ExitCode
+from vixtui.files import write_atomically
+from vixtui.memory.figures import (
+    BASIS_CHANNELS,
+    BASIS_CLASSES,
+    PATH,
+    Figures,
+    PresetFigures,
+    StepFigures,
+    encode_figures,
+    model_options,
+    read_figures,
+    stale_presets,
+)
+from vixtui.memory.grid import traced_sizes
+from vixtui.models.config import ModelConfig
+from vixtui.models.vision_xformer import build
+from vixtui.presets import Preset, all_presets
+
+# Two batches give every allocation as a + b · batch; both are even so that no operation
+# takes a path of its own for a single picture.
+_BATCHES = (4, 8)
+# The engine evaluates this many micro-batches at once.
+_EVALUATION_FACTOR = 4
+_ENVELOPE_BATCHES = tuple(2**power for power in range(13))
+
+
+@dataclass(frozen=True, slots=True)
+class StepTrace:
+    """What one step does. `running_bytes` is what is allocated after each event, in order."""
+
+    batch: int
+    parameters: int
+    running_bytes: tuple[int, ...]
+    flops: int
+    moved_bytes: int
+    kernels: int
+
+    @property
+    def peak_bytes(self) -> int:
+        """The most that is allocated at once, weights and optimizer state included."""
+        return max(self.running_bytes)
+
+
+class _Tracker(TorchDispatchMode):
+    """Keeps the books of storages, floating-point operations and memory traffic."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.running_bytes = [0]
+        self.flops = self.moved_bytes = self.kernels = 0
+        self._live: dict[int, tuple[int, weakref.ref[Any]]] = {}
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func.namespace != "aten":
+            return result
+        if scratch := _scratch_bytes(func, args):
+            live = self.running_bytes[-1]
+            self.running_bytes += [live + scratch, live]
+        if func.is_view:
+            return result
+        outputs = list(_tensors(result))
+        for tensor in outputs:
+            self._see(tensor)
+        moved = (*outputs, *(tensor for value in args for tensor in _tensors(value)))
+        self.moved_bytes += sum(tensor.numel() * tensor.element_size() for tensor in moved)
+        # A foreach operation on the CPU is a loop over its list.
+        self.kernels += len(args[0]) if args and isinstance(args[0], (list, tuple)) else 1
+        self.flops += _flops(func, args, kwargs or {}, result)
+        return result
+
+    def _see(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        key, size = storage._cdata, storage.nbytes()
+        if key not in self._live and size:
+            forget = weakref.ref(storage, lambda _, key=key: self._forget(key))  # type: ignore[misc]
+            self._live[key] = size, forget
+            self.running_bytes.append(self.running_bytes[-1] + size)
+
+    def _forget(self, key: int) -> None:
+        size, _ = self._live.pop(key)
+        self.running_bytes.append(self.running_bytes[-1] - size)
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for entry in value:
+            yield from _tensors(entry)
+
+
+def _flops(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> int:
+    packet = func.overloadpacket
+    if packet in flop_registry:
+        return int(flop_registry[packet](*args, **kwargs, out_val=result))
+    return _MORE_FLOPS[packet](*args) if packet in _MORE_FLOPS else 0
+
+
+def _scratch_bytes(func: Any, args: tuple[Any, ...]) -> int:
+    """Return what a CPU kernel allocates inside itself, where that is much.
+
+    oneDNN copies the maps of a depth-wise convolution into blocks of 16 channels; Nyströmformer
+    has one with as many channels as heads.
+    """
+    maps = _BLOCKED_MAPS.get(func.overloadpacket, 0)
+    if not maps:
+        return 0
+    image, weight = args[maps - 2 : maps]
+    channels = image.shape[1]
+    if weight.shape[1] != 1 or channels == 1:
+        return 0
+    padded = -(-channels // 16) * 16
+    return int(maps * image.numel() // channels * padded * image.element_size())
+
+
+def _fft_flops(x: Tensor, dims: Iterable[int], *_: object) -> int:
+    """Return 5 · n · log2 n a transform of length n, the usual count for complex input."""
+    return sum(5 * x.numel() * max(1, (x.shape[dim] - 1).bit_length()) for dim in dims)
+
+
+def _attention_flops(q: Tensor, k: Tensor, v: Tensor, *_: object) -> int:
+    return int(sdpa_flop_count(q.shape, k.shape, v.shape))
+
+
+def _attention_backward_flops(grad: Tensor, q: Tensor, k: Tensor, v: Tensor, *_: object) -> int:
+    return int(sdpa_backward_flop_count(grad.shape, q.shape, k.shape, v.shape))
+
+
+# Input and output of a convolution; gradient, input and its gradient on the way back.
+_BLOCKED_MAPS = {torch.ops.aten.convolution: 2, torch.ops.aten.convolution_backward: 3}
+# What torch's own registry leaves out.
+_MORE_FLOPS: dict[Any, Callable[..., int]] = {
+    torch.ops.aten._fft_c2c: _fft_flops,
+    torch.ops.aten._fft_r2c: _fft_flops,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward_flops,
+}
+
+
+def trace_step(
+    make_model: Callable[[], nn.Module], *, batch: int, channels: int, height: int, width: int
+) -> StepTrace:
+    """Trace the second training step of a model, the first to have optimizer state, and evaluation.
+
+    Args:
+        make_model: returns the model; called on the meta device, so that it costs no memory.
+        batch: pictures a step.
+        channels, height, width: shape of a picture, sizes in pixels.
+    """
+    with torch.device("meta"):
+        model = make_model()
+    with FakeTensorMode(), _Tracker() as tracker:
+        _make_fake(model)
+        model.train()
+        parameters: list[Tensor] = list(model.parameters())
+        averages = [parameter.detach().clone() for parameter in parameters]
+        optimizer = torch.optim.AdamW(parameters, fused=True)
+        images = torch.empty(batch, channels, height, width)
+        labels = torch.zeros(batch, dtype=torch.long)
+        for parameter in parameters:
+            parameter.grad = torch.zeros_like(parameter)
+        optimizer.step()
+        tracker.flops = tracker.moved_bytes = tracker.kernels = 0
+        optimizer.zero_grad(set_to_none=True)
+        F.cross_entropy(model(images), labels, label_smoothing=0.1).backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        torch._foreach_lerp_(averages, parameters, 0.01)
+        flops, moved_bytes, kernels = tracker.flops, tracker.moved_bytes, tracker.kernels
+        with torch.no_grad():
+            model.eval()(torch.empty(_EVALUATION_FACTOR * batch, channels, height, width))
+    return StepTrace(
+        batch=batch,
+        parameters=sum(parameter.numel() for parameter in parameters),
+        running_bytes=tuple(tracker.running_bytes),
+        flops=flops,
+        moved_bytes=moved_bytes,
+        kernels=kernels,
+    )
+
+
+def _make_fake(model: nn.Module) -> None:
+    """Give a model on the meta device fake weights on the CPU."""
+    for module in model.modules():
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            setattr(module, name, nn.Parameter(torch.empty(parameter.shape)))
+        for name, buffer in list(module.named_buffers(recurse=False)):
+            setattr(module, name, torch.empty(buffer.shape, dtype=buffer.dtype))
+
+
+def trace_config(config: ModelConfig, batch: int) -> StepTrace:
+    """Trace a step of a model of this program."""
+    return trace_step(
+        lambda: build(config),
+        batch=batch,
+        channels=config.in_channels,
+        height=config.image_height,
+        width=config.image_width,
+    )
+
+
+def step_figures(config: ModelConfig) -> StepFigures:
+    """Return what a step of `config` needs for any batch, from traces of two batches.
+
+    After each event the allocated bytes are a + b · batch; the peak is the upper envelope of
+    these lines, of which few are ever on top.
+    """
+    small, large = (trace_config(config, batch) for batch in _BATCHES)
+    if len(small.running_bytes) != len(large.running_bytes):
+        raise RuntimeError("the order of operations depends on the batch")
+    lines = {
+        _line(small.batch, low, large.batch, high)
+        for low, high in zip(small.running_bytes, large.running_bytes, strict=True)
+    }
+    on_top = {max(lines, key=lambda line: line[0] + line[1] * batch) for batch in _ENVELOPE_BATCHES}
+    return StepFigures(
+        patch_size=config.patch_size,
+        tokens=config.grid[0] * config.grid[1],
+        parameters=small.parameters,
+        grey_parameters=count_parameters(replace(config, in_channels=1)),
+        peak_lines=tuple(sorted(on_top, key=lambda line: line[1])),
+        flops_per_image=_line(small.batch, small.flops, large.batch, large.flops)[1],
+        moved_line=_line(small.batch, small.moved_bytes, large.batch, large.moved_bytes),
+        kernels=small.kernels,
+    )
+
+
+def count_parameters(config: ModelConfig) -> int:
+    """Return the number of weights of a model, without making them."""
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in build(config).parameters())
+
+
+def _line(x_0: int, y_0: int, x_1: int, y_1: int) -> tuple[int, int]:
+    """Return (intercept, slope) through two points, rounded up to whole numbers."""
+    slope = -(-(y_1 - y_0) // (x_1 - x_0))
+    return y_0 - slope * x_0, slope
+
+
+def preset_figures(preset: Preset) -> PresetFigures:
+    """Trace a preset over its grid of patch sizes and token counts."""
+    steps = [
+        step_figures(
+            preset.model_config(
+                image_height=side,
+                image_width=side,
+                in_channels=BASIS_CHANNELS,
+                num_classes=BASIS_CLASSES,
+            )
+        )
+        for side in traced_sizes(preset)
+    ]
+    return PresetFigures(options=model_options(preset), steps=tuple(steps))
+
+
+def sources_digest() -> str:
+    """Return the SHA-256 of everything in ``vixtui/models`` that a trace depends on."""
+    import vixtui.models
+
+    digest = hashlib.sha256()
+    for path in sorted(Path(vixtui.models.__path__[0]).rglob("*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def main(arguments: list[str]) -> int:
+    """Check ``figures.json``, or make it anew with ``--write``; return the exit code."""
+    if arguments not in ([], ["--write"]):
+        print("usage: python -m vixtui.memory.trace [--write]", file=sys.stderr)
+        return ExitCode.USAGE
+    if not arguments:
+        stale = stale_presets(read_figures(), sources_digest())
+        print(f"traced from other sources: {', '.join(stale)}" if stale else "up to date")
+        return ExitCode.BUG if stale else ExitCode.OK
+    gc.disable()  # collecting after every few operations takes as long as the tracing
+    presets = {}
+    for number, (name, preset) in enumerate(all_presets().items(), start=1):
+        presets[name] = preset_figures(preset)
+        gc.collect()
+        print(f"{number}/{len(all_presets())} {name}", flush=True)
+    figures = Figures(torch=torch.__version__, sources=sources_digest(), presets=presets)
+    write_atomically(PATH, encode_figures(figures))
+    return ExitCode.OK
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

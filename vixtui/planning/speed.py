@@ -1,0 +1,133 @@
+"""How long an epoch takes: measured in an earlier run if there is one, else predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
+from statistics import median
+
+from vixtui.errors import VixtuiError
+from vixtui.memory.figures import PresetFigures, StepCost, step_cost
+from vixtui.models.config import ModelConfig
+from vixtui.runs.directory import RunDirectory, list_runs
+from vixtui.runs.events import ModelBuilt, decode
+
+_RUNS_LOOKED_AT = 20
+_LINES_LOOKED_AT = 50
+# An earlier run on a machine that was busy, or another machine, must not distort everything.
+_LARGEST_CORRECTION = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    """What a device gets done; a step takes the sum of its three parts."""
+
+    flops_per_second: float
+    bytes_per_second: float
+    seconds_per_kernel: float
+    basis: str
+
+    def step_seconds(self, cost: StepCost) -> float:
+        """Return the predicted time of one optimizer step."""
+        return (
+            cost.flops / self.flops_per_second
+            + cost.moved_bytes / self.bytes_per_second
+            + cost.kernels * self.seconds_per_kernel
+        )
+
+
+# Fitted to training steps of presets on one core of a 2-core Intel Xeon, 2026-11-22.
+_CORE = Throughput(45e9, 8e9, 12e-6, "")
+# A second core adds this much of the first one's speed.
+_NEXT_CORE_SHARE = 0.5
+_MOST_CORES = 8
+_GPU = Throughput(4e12, 2e11, 1e-5, "predicted: 4 TFLOP/s (default, not measured on a GPU)")
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredSpeed:
+    """The training speed that an earlier run on this machine started with."""
+
+    run: str
+    device: str
+    preset: str
+    model: ModelConfig
+    batch_size: int
+    micro_batch: int
+    images_per_second: float
+
+
+def device_throughput(device: str, cores: int) -> Throughput:
+    """Return the throughput assumed of a device nobody has trained on yet."""
+    if device != "cpu":
+        return _GPU
+    factor = 1 + _NEXT_CORE_SHARE * (min(cores, _MOST_CORES) - 1)
+    return Throughput(
+        flops_per_second=_CORE.flops_per_second * factor,
+        bytes_per_second=_CORE.bytes_per_second * factor,
+        seconds_per_kernel=_CORE.seconds_per_kernel,
+        basis=f"predicted: {_CORE.flops_per_second / 1e9:.0f} GFLOP/s a core",
+    )
+
+
+def corrected(
+    throughput: Throughput, speeds: Iterable[MeasuredSpeed], figures: Mapping[str, PresetFigures]
+) -> Throughput:
+    """Return a throughput corrected by what earlier runs on the same device measured."""
+    ratios = []
+    for speed in speeds:
+        try:
+            cost = step_cost(
+                figures[speed.preset],
+                speed.model,
+                micro_batch=speed.micro_batch,
+                batch_size=speed.batch_size,
+            )
+        except (KeyError, ValueError):  # a preset or size of another version
+            continue
+        predicted = speed.batch_size / throughput.step_seconds(cost)
+        ratios.append(speed.images_per_second / predicted)
+    if not ratios:
+        return throughput
+    ratio = min(max(median(ratios), 1 / _LARGEST_CORRECTION), _LARGEST_CORRECTION)
+    runs = "1 run" if len(ratios) == 1 else f"{len(ratios)} runs"
+    return Throughput(
+        flops_per_second=throughput.flops_per_second * ratio,
+        bytes_per_second=throughput.bytes_per_second * ratio,
+        seconds_per_kernel=throughput.seconds_per_kernel / ratio,
+        basis=f"predicted, corrected by {runs} on this machine",
+    )
+
+
+def measured_speed(speeds: Iterable[MeasuredSpeed], model: ModelConfig) -> MeasuredSpeed | None:
+    """Return the first measured speed of this model; the number of classes may differ."""
+    wanted = replace(model, num_classes=2)
+    return next((speed for speed in speeds if replace(speed.model, num_classes=2) == wanted), None)
+
+
+def read_speeds() -> list[MeasuredSpeed]:
+    """Return the speeds that the newest runs measured, newest first."""
+    newest = reversed(list_runs()[-_RUNS_LOOKED_AT:])
+    return [speed for run in newest if (speed := _read_speed(run)) is not None]
+
+
+def _read_speed(run: RunDirectory) -> MeasuredSpeed | None:
+    try:
+        with run.events_path.open("rb") as file:
+            events = [decode(line) for line in islice(file, _LINES_LOOKED_AT)]
+        built = next((event for event in events if isinstance(event, ModelBuilt)), None)
+        if built is None or built.images_per_second <= 0:
+            return None
+        config = run.config()
+    except (OSError, VixtuiError):  # a damaged run teaches nothing
+        return None
+    return MeasuredSpeed(
+        run=run.id,
+        device=config.plan.device,
+        preset=config.preset,
+        model=config.model,
+        batch_size=config.recipe.batch_size,
+        micro_batch=config.plan.micro_batch,
+        images_per_second=built.images_per_second,
+    )

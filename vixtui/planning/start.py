@@ -1,0 +1,98 @@
+"""From a decision to a run directory that the engine can start from."""
+
+from __future__ import annotations
+
+import time
+
+from vixtui import __version__
+from vixtui.data.sources import DataSource
+from vixtui.errors import DoesNotFitError
+from vixtui.planning.types import Budget, Candidate, Task
+from vixtui.presets import preset
+from vixtui.runs.config import DataConfig, Plan, Precision, Recipe, RunConfig
+from vixtui.runs.directory import RunDirectory, check_run_name, create_run, new_run_id
+from vixtui.text import format_bytes
+
+
+def task_of(source: DataSource) -> Task:
+    """Return what a data source asks to be learned."""
+    return Task(
+        image_height=source.image_height,
+        image_width=source.image_width,
+        in_channels=source.in_channels,
+        num_classes=len(source.classes),
+        images=len(source.split.train),
+    )
+
+
+def prepare_run(
+    source: DataSource,
+    candidate: Candidate,
+    budget: Budget,
+    recipe: Recipe,
+    *,
+    seed: int = 0,
+    threads: int = 0,
+    precision: Precision = "auto",
+    name: str | None = None,
+) -> RunDirectory:
+    """Write the directory of a new run, ready for ``vixtui.runs.process.start_training``.
+
+    Args:
+        source: the pictures.
+        candidate: the model, as planned for `source` and `budget`.
+        budget: memory that the run may use.
+        recipe: how it learns; its batch size is the one that `candidate` was planned for.
+        seed: of weights, order and augmentation.
+        threads, precision: 0 and ``auto`` let the engine measure.
+        name: the run's name instead of one from date and variant.
+
+    Raises:
+        DoesNotFitError: when the candidate does not fit the budget.
+        UsageError: for an unusable or taken name.
+        DiskError: when the directory cannot be written.
+    """
+    if not candidate.fits:
+        needed, given = format_bytes(candidate.peak_bytes), format_bytes(budget.bytes)
+        raise DoesNotFitError(
+            f"needs {needed}, the budget is {given}",
+            where=candidate.preset,
+            remedy="choose a smaller preset, smaller pictures or a larger --budget",
+        )
+    if name is not None:
+        check_run_name(name)
+    config = RunConfig(
+        id=name or new_run_id(preset(candidate.preset).variant),
+        created=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        vixtui=__version__,
+        preset=candidate.preset,
+        seed=seed,
+        model=candidate.model,
+        data=_data_config(source),
+        recipe=recipe,
+        plan=Plan(
+            device=budget.device,
+            micro_batch=min(candidate.micro_batch, recipe.batch_size),
+            precision=precision,
+            threads=threads,
+            budget_bytes=budget.bytes,
+            predicted_peak_bytes=candidate.peak_bytes,
+            basis=candidate.peak_basis,
+        ),
+    )
+    return create_run(config, source.split.to_json())
+
+
+def _data_config(source: DataSource) -> DataConfig:
+    return DataConfig(
+        source=source.source,
+        classes=source.classes,
+        image_height=source.image_height,
+        image_width=source.image_width,
+        in_channels=source.in_channels,
+        fingerprint=source.fingerprint,
+        train=len(source.split.train),
+        validation=len(source.split.validation),
+        test=len(source.split.test),
+        horizontal_flip=source.horizontal_flip,
+    )

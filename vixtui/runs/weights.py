@@ -1,0 +1,203 @@
+"""The weights file seen from outside: its header, checked without loading a single tensor.
+
+One safetensors file is enough to predict. Its metadata hold one JSON text under ``vixtui``: the
+model, the class names, the preprocessing, the metrics and where they come from.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vixtui.errors import UsageError, WeightsError
+from vixtui.models.config import ModelConfig
+
+SCHEMA_VERSION = 1
+METADATA_KEY = "vixtui"
+MAX_METADATA_BYTES = 1_000_000
+_MAX_HEADER_BYTES = 4_000_000
+_MAX_TENSORS = 10_000
+_MAX_CLASS_NAME = 255
+
+_LOOKALIKES = (
+    (b"PK\x03\x04", "a PyTorch or zip archive, which may run code when loaded"),
+    (b"\x80", "a pickle, which may run code when loaded"),
+    (b"<", "a web page, perhaps of a failed download"),
+    (b"version https://git-lfs", "a Git LFS pointer; fetch the file itself with 'git lfs pull'"),
+    (b"\x1f\x8b", "a gzip archive"),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preprocessing:
+    """How a picture becomes the model's input, the same for training and prediction.
+
+    Decoding applies EXIF rotation, composites transparency on white, scales deeper pixels to 8
+    bits; the shorter side is resized to the input size, the middle is cut out, values are scaled
+    to [0, 1] and normalised by `mean` and `std`, one number a channel.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelCard:
+    """What a weights file says about itself.
+
+    Args:
+        title: preset it was trained from.
+        model: its architecture.
+        classes: names in label order; outside text, not yet safe to show.
+        preprocessing: see there.
+        metrics: by split: ``{"validation": {"top1": …, "images": …}}``.
+        data: source and fingerprint of the training pictures.
+        provenance: versions and seed.
+    """
+
+    title: str
+    model: ModelConfig
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing
+    metrics: dict[str, dict[str, float]]
+    data: dict[str, str]
+    provenance: dict[str, str]
+
+    def to_metadata(self) -> dict[str, str]:
+        """Return safetensors metadata that `read_card` reads back."""
+        card = {
+            "schema_version": SCHEMA_VERSION,
+            "title": self.title,
+            "model": self.model.to_dict(),
+            "classes": self.classes,
+            "preprocessing": {
+                "mean": self.preprocessing.mean,
+                "std": self.preprocessing.std,
+                "rule": "exif, alpha on white, 8 bit, resize shorter side, centre crop",
+            },
+            "metrics": self.metrics,
+            "data": self.data,
+            "provenance": self.provenance,
+        }
+        return {METADATA_KEY: json.dumps(card, sort_keys=True), "format": "pt"}
+
+
+@dataclass(frozen=True, slots=True)
+class TensorEntry:
+    """A tensor as the header announces it."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
+def read_header(path: Path) -> tuple[dict[str, str], dict[str, TensorEntry]]:
+    """Return metadata and tensors of a safetensors file, bounded before anything is allocated.
+
+    Raises:
+        UsageError: when there is no such file.
+        WeightsError: when it is something else, damaged, or unreasonable.
+    """
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise WeightsError("not a regular file", where=path)
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            start = file.read(64)
+            length = int.from_bytes(start[:8], "little")
+            for magic, name in _LOOKALIKES:
+                if start.startswith(magic) and (length > _MAX_HEADER_BYTES):
+                    raise WeightsError(
+                        f"not a safetensors file but {name}",
+                        where=path,
+                        remedy="use a model.safetensors of vixtui",
+                    )
+            if size < 10 or length > min(size - 8, _MAX_HEADER_BYTES):
+                raise WeightsError("damaged or not a safetensors file", where=path)
+            file.seek(8)
+            header = file.read(length)
+    except FileNotFoundError as error:
+        raise UsageError("no such file", where=path, remedy="see 'vixtui runs list'") from error
+    except OSError as error:
+        raise UsageError(f"cannot read: {error.strerror}", where=path) from error
+    try:
+        table = json.loads(header, object_pairs_hook=_unique)
+        metadata = table.pop("__metadata__", {})
+        if len(table) > _MAX_TENSORS:
+            raise ValueError("too many tensors")
+        if sum(len(key) + len(value) for key, value in metadata.items()) > MAX_METADATA_BYTES:
+            raise ValueError("too much metadata")
+        tensors = {
+            name: TensorEntry(str(entry["dtype"]), tuple(int(n) for n in entry["shape"]))
+            for name, entry in table.items()
+        }
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise WeightsError(f"damaged header: {error}", where=path) from error
+    return metadata, tensors
+
+
+def read_card(path: Path) -> ModelCard:
+    """Return what a weights file says about itself, every value bounded.
+
+    Raises:
+        UsageError: when there is no such file.
+        WeightsError: when it is no vixtui model that this version understands.
+    """
+    metadata, _ = read_header(path)
+    if METADATA_KEY not in metadata:
+        raise WeightsError(
+            "safetensors, but not a vixtui model", where=path, remedy="train one with 'vixtui train'"
+        )
+    try:
+        card: Any = json.loads(metadata[METADATA_KEY])
+        if card["schema_version"] != SCHEMA_VERSION:
+            raise WeightsError(
+                f"schema {card['schema_version']} is unknown", where=path, remedy="update vixtui"
+            )
+        model = ModelConfig.from_dict(card["model"])
+        return ModelCard(
+            title=str(card["title"])[:200],
+            model=model,
+            classes=_classes(card["classes"], model),
+            preprocessing=Preprocessing(
+                mean=_channels(card["preprocessing"]["mean"], model, low=-1.0),
+                std=_channels(card["preprocessing"]["std"], model, low=1e-6),
+            ),
+            metrics={
+                str(split): {str(key): float(value) for key, value in values.items()}
+                for split, values in card["metrics"].items()
+            },
+            data={str(key): str(value) for key, value in card["data"].items()},
+            provenance={str(key): str(value) for key, value in card["provenance"].items()},
+        )
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise WeightsError(f"damaged model description: {error}", where=path) from error
+
+
+def _classes(names: Any, model: ModelConfig) -> tuple[str, ...]:
+    classes = tuple(names)
+    if len(classes) != model.num_classes or len(set(classes)) != len(classes):
+        raise ValueError("the class names do not match the model")
+    if not all(isinstance(name, str) and 0 < len(name) <= _MAX_CLASS_NAME for name in classes):
+        raise ValueError("an unusable class name")
+    return classes
+
+
+def _channels(values: Any, model: ModelConfig, *, low: float) -> tuple[float, ...]:
+    numbers = tuple(float(value) for value in values)
+    if len(numbers) != model.in_channels:
+        raise ValueError("normalisation does not match the model")
+    if not all(math.isfinite(number) and low <= number <= 10 for number in numbers):
+        raise ValueError("normalisation out of bounds")
+    return numbers
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        raise ValueError("a key stands twice")
+    return table

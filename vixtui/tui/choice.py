@@ -1,0 +1,112 @@
+"""From this machine and some pictures to a running engine; called from threads of the screens."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vixtui.data.sources import DataSource
+from vixtui.hardware.machine import Machine
+from vixtui.planning.types import Budget, Candidate, Task
+from vixtui.runs.directory import RunDirectory
+
+BUDGET_STEPS = tuple(int(n * 10**9) for n in (0.5, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 80))
+TIME_STEPS = (20.0, 45.0, 120.0, 300.0, 900.0, 3600.0, 4 * 3600.0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wish:
+    """What the user wants. `budget` and `device` None: automatic."""
+
+    source: str = "digits"
+    seconds: float = 45.0
+    budget: str | None = None
+    device: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What fits the wish, best first."""
+
+    wish: Wish
+    source: DataSource
+    task: Task
+    budget: Budget
+    candidates: tuple[Candidate, ...]
+
+
+def look_at_machine() -> Machine:
+    """Probe this machine."""
+    from vixtui.hardware.probe import probe
+
+    return probe()
+
+
+def open_pictures(source: str) -> DataSource:
+    """Look at a built-in set or a folder.
+
+    Raises:
+        VixtuiError: when there is nothing to train on.
+    """
+    from vixtui.data.sources import open_source
+
+    return open_source(source)
+
+
+def plan(wish: Wish, source: DataSource, machine: Machine) -> Outlook:
+    """Return what fits.
+
+    Raises:
+        UsageError: for a budget that is none.
+    """
+    from vixtui.planning.budget import resolve_budget
+    from vixtui.planning.recipe import default_recipe
+    from vixtui.planning.recommend import recommend
+    from vixtui.planning.start import task_of
+
+    task = task_of(source)
+    budget = resolve_budget(machine, wish.budget, wish.device)
+    batch_size = default_recipe(source, seconds=wish.seconds).batch_size
+    candidates = recommend(task, budget, machine, batch_size=batch_size, seconds=wish.seconds)
+    return Outlook(wish, source, task, budget, tuple(candidates))
+
+
+def launch(outlook: Outlook, candidate: Candidate) -> tuple[RunDirectory, subprocess.Popen[bytes]]:
+    """Write the run directory and start its engine.
+
+    Raises:
+        VixtuiError: when the run cannot be written or started.
+    """
+    from vixtui.planning.recipe import default_recipe
+    from vixtui.planning.start import prepare_run
+    from vixtui.runs.process import start_training
+
+    recipe = default_recipe(outlook.source, seconds=outlook.wish.seconds)
+    run = prepare_run(outlook.source, candidate, outlook.budget, recipe)
+    return run, start_training(run)
+
+
+Launch = Callable[[], tuple[RunDirectory, subprocess.Popen[bytes]]]
+"""Starts or resumes a run; blocks for a moment."""
+
+
+def budget_choices(machine: Machine) -> list[tuple[str | None, str | None]]:
+    """Return the (budget, device) pairs that arrow keys step through: automatic ones first."""
+    choices: list[tuple[str | None, str | None]] = [(None, None)]
+    if machine.gpus:
+        choices += [(None, gpu.device) for gpu in machine.gpus[1:]] + [(None, "cpu")]
+    largest = max([machine.ram_free.bytes, *(gpu.free.bytes for gpu in machine.gpus)])
+    choices += [(f"{step / 1e9:g}GB", None) for step in BUDGET_STEPS if step <= largest]
+    return choices
+
+
+def resume(run: RunDirectory) -> Launch:
+    """Return what starts the engine of an existing run again."""
+
+    def launch_again() -> tuple[RunDirectory, subprocess.Popen[bytes]]:
+        from vixtui.runs.process import start_training
+
+        return run, start_training(run)
+
+    return launch_again

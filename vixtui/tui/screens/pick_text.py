@@ -1,0 +1,166 @@
+"""The words of tab 1, from plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.text import Text
+from textual.content import Content
+
+from vixtui.data.sources import DataSource
+from vixtui.hardware.machine import Machine
+from vixtui.planning.types import Budget, Candidate
+from vixtui.text import format_bytes, format_count, format_percent, format_seconds, safe
+from vixtui.tui.choice import Outlook, Wish
+
+LOOKING = "Looking at this machine …"
+PLANNING = Content.styled("Working out what fits …", "dim")
+HELP = """\
+Memory is the largest amount that the training may take; models above it are marked. It is
+predicted from a trace of one training step and shown beside the measured peak in tab 2.
+
+An epoch is one pass over all training pictures. Epochs says how many fit into the time.
+
+Accuracy is the share of unseen pictures that the model names right, measured with this program
+on a reference set; "-" where nobody has measured it. Your own pictures may be harder or easier.
+"""
+
+
+def machine_text(machine: Machine, *, narrow: bool) -> Content:
+    """Return what this machine has, a line each, with the source of every figure."""
+    ram = f"{format_bytes(machine.ram_free.bytes)} of {format_bytes(machine.ram_total.bytes)} free"
+    rows = [
+        ("CPU", f"{machine.cores} cores, {safe(machine.cpu, 60)}"),
+        ("RAM", ram),
+        ("", f"by {safe(machine.ram_free.source)}"),
+    ]
+    for gpu in machine.gpus:
+        free = f"{format_bytes(gpu.free.bytes)} of {format_bytes(gpu.total.bytes)} free"
+        rows.append(("GPU", f"{safe(gpu.name, 40)}, {free} ({safe(gpu.free.source)})"))
+    if not machine.gpus:
+        rows.append(("GPU", "none found; the CPU is used"))
+    rows.append(("Disk", f"{format_bytes(machine.disk_free.bytes)} free"))
+    if not narrow:
+        rows += [("Note", safe(note, 120)) for note in machine.notes]
+    return _table(rows)
+
+
+def wish_text(
+    wish: Wish, source: DataSource | None, outlook: Outlook | None, *, narrow: bool
+) -> Content:
+    """Return the three wishes and how to change them."""
+    memory = wish.budget or "automatic"
+    said = ""
+    if outlook is not None and outlook.wish.budget == wish.budget:
+        memory = format_bytes(outlook.budget.bytes)
+        said = f"on {_device(outlook.budget)}, {safe(outlook.budget.source, 60)}"
+    pictures = "looking at the pictures …"
+    if source is not None:
+        count = len(source.split.train) + len(source.split.validation) + len(source.split.test)
+        pictures = f"{count:,} pictures, {len(source.classes)} classes"
+        if not narrow:
+            kind = "grey" if source.in_channels == 1 else "colour"
+            pictures += f", {kind}, {source.image_width} × {source.image_height}"
+    rows = [
+        ("Memory", f"‹ {memory} ›"),
+        ("", said),
+        ("Time", f"‹ {format_seconds(wish.seconds)} ›"),
+        ("Data", f"‹ {source_title(wish.source)} ›"),
+        ("", pictures),
+    ]
+    return _table(rows)
+
+
+def rows(outlook: Outlook, *, ascii: bool) -> list[tuple[str, Sequence[Text | str]]]:
+    """Return the table of models: key and cells."""
+    yes, no = ("+", "x") if ascii else ("✓", "✗")
+    return [
+        (
+            entry.preset,
+            (
+                Text(yes if entry.fits else no, style="bold"),
+                f"{safe(entry.title, 30)} {entry.preset.partition(':')[2]}",
+                format_count(entry.parameters),
+                format_bytes(entry.peak_bytes),
+                format_seconds(entry.seconds_per_epoch),
+                _epochs(outlook, entry),
+                "-" if entry.accuracy is None else format_percent(entry.accuracy),
+                safe(entry.reason),
+            ),
+        )
+        for entry in outlook.candidates
+    ]
+
+
+def _epochs(outlook: Outlook, entry: Candidate) -> str:
+    if entry.seconds_per_epoch <= 0:
+        return "-"
+    epochs = outlook.wish.seconds / entry.seconds_per_epoch
+    return f"{epochs:.1f}" if epochs < 10 else f"{epochs:,.0f}"
+
+
+def on_enter(outlook: Outlook, candidate: Candidate) -> Content:
+    """Return what happens when the user presses Enter."""
+    if not candidate.fits:
+        return Content.assemble(
+            ("Nothing: this model does not fit. ", "bold"),
+            f"{safe(candidate.reason)}. Right gives more memory; Up goes to models that fit.",
+        )
+    name = f"{candidate.title} {candidate.preset.partition(':')[2]}"
+    return Content.assemble(
+        "Trains ", (name, "bold"), f" on {source_title(outlook.source)} for "
+        f"{format_seconds(outlook.wish.seconds)}, tests it on pictures it has not seen, and saves "
+        f"it. Why this one: {safe(candidate.reason)}.\n"
+        "Pause or stop at any time. If this window closes, the training goes on.",
+    )  # fmt: skip
+
+
+def explanation(outlook: Outlook, candidate: Candidate) -> Content:
+    """Return where every number of a candidate comes from."""
+    model, budget = candidate.model, outlook.budget
+    accuracy = "unknown" if candidate.accuracy is None else format_percent(candidate.accuracy)
+    rows = [
+        ("Rank", safe(candidate.reason)),
+        ("Memory", f"{format_bytes(candidate.peak_bytes)} predicted: {safe(candidate.peak_basis)}"),
+        ("Allowed", f"{format_bytes(budget.bytes)} on {_device(budget)}: {safe(budget.source)}"),
+        (
+            "An epoch",
+            f"{format_seconds(candidate.seconds_per_epoch)}: {safe(candidate.time_basis)}",
+        ),
+        ("Accuracy", f"{accuracy}: {safe(candidate.accuracy_basis)}"),
+        ("Batch", _batch(candidate)),
+        (
+            "Input",
+            f"{model.image_width} × {model.image_height} pixels, {model.in_channels} channels",
+        ),
+        ("Tokens", f"{model.num_tokens} patches of {model.patch_size} × {model.patch_size} pixels"),
+        ("Mixing", f"{model.token_mixer}, {model.depth} blocks, {model.embed_dim} channels"),
+        ("Weights", f"{candidate.parameters:,}"),
+        *(("Data", safe(note)) for note in outlook.source.notes),
+    ]
+    return _table(rows, width=11)
+
+
+def _batch(candidate: Candidate) -> str:
+    if candidate.micro_batch >= candidate.batch_size:
+        return f"{candidate.batch_size} pictures a step"
+    return (
+        f"{candidate.batch_size} pictures a step, {candidate.micro_batch} at a time to save memory"
+    )
+
+
+def source_title(source: DataSource | str) -> str:
+    """Return a data source for people, safe to show."""
+    name = source if isinstance(source, str) else source.source
+    return safe(name.rstrip("/").rpartition("/")[2] or name, 40)
+
+
+def _device(budget: Budget) -> str:
+    return "the CPU" if budget.device == "cpu" else "the GPU"
+
+
+def _table(rows: Sequence[tuple[str, str]], width: int = 7) -> Content:
+    lines = [
+        Content.assemble((f"{name:<{width}}", "bold"), text) for name, text in rows if name or text
+    ]
+    return Content("\n").join(lines)

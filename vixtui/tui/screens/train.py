@@ -1,0 +1,272 @@
+"""Tab 2: a run as it trains, or as it trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+from rich.text import Text
+from textual import on, work
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widget import Widget
+from textual.widgets import RichLog, Static
+
+from vixtui.errors import UsageError, VixtuiError
+from vixtui.runs import control
+from vixtui.runs.config import RunConfig
+from vixtui.runs.control import Command
+from vixtui.runs.directory import RunDirectory
+from vixtui.runs.events import Event, EventTail
+from vixtui.runs.progress import RunProgress
+from vixtui.text import format_percent, safe
+from vixtui.tui import story
+from vixtui.tui.curves import RunCurves
+from vixtui.tui.messages import OpenRun, StartTraining
+from vixtui.tui.screens.base import TabScreen
+from vixtui.tui.widgets.chart import Chart
+from vixtui.tui.widgets.fluid import Fluid
+
+_LIFE_SECONDS = 1.0
+
+
+class TrainScreen(TabScreen):
+    """Charts, figures and log of the current run, live."""
+
+    TAB = "train"
+    HELP = """\
+Loss is what training lowers; accuracy is the share of pictures named right. Training figures
+are taken on pictures the model learns from, with their random changes, so they may lie below
+validation figures, which are taken on pictures it never learns from. Dots show the spread.
+
+Best is the epoch with the highest validation accuracy; its weights are kept and tested.
+
+Memory: predicted before the start, measured while it runs; the limit is never exceeded.
+"""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("space", "pause", "Pause", tooltip="pause, or go on"),
+        Binding("s", "stop", "Stop", tooltip="save, stop, keep the best weights"),
+        Binding("y", "log_scale", "Log scale", tooltip="loss on a logarithmic scale"),
+        Binding("l", "large_log", "Log", tooltip="all log lines"),
+        Binding("r", "resume", "Resume", tooltip="go on with a stopped or failed run"),
+        Binding("enter", "test", "Test", key_display="Enter", tooltip="look at the test results"),
+    ]
+
+    @dataclass
+    class Loaded(Message):
+        """The events written before the screen looked."""
+
+        run: RunDirectory
+        tail: EventTail
+        events: list[Event]
+        config: RunConfig | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.run: RunDirectory | None = None
+        self.progress = RunProgress()
+        self.state = ""
+        self._config: RunConfig | None = None
+        self._tail: EventTail | None = None
+        self._curves = RunCurves()
+        self._asked: Command | None = None
+
+    def body(self) -> Iterable[Widget]:
+        terminal = self.vixtui.terminal
+        yield Static(id="train-banner", markup=False)
+        with Horizontal(id="train-main"):
+            with Vertical(classes="panel", id="charts"):
+                yield Chart("Loss", terminal=terminal, id="loss")
+                yield Chart(
+                    "Accuracy %",
+                    terminal=terminal,
+                    value_format="{:.1f}".format,
+                    y_range=(0, 100),
+                    id="accuracy",
+                )
+            with Vertical(classes="panel", id="train-side"):
+                yield Fluid(id="train-facts")
+                yield RichLog(id="train-log", max_lines=2000, wrap=True, min_width=20)
+
+    def on_mount(self) -> None:
+        """Follow the app's current run."""
+        self.query_one("#loss", Chart).show(self._curves.loss)
+        self.query_one("#accuracy", Chart).show(self._curves.accuracy)
+        self.watch(self.app, "current_run", self._show_run)
+        self.watch(self.app, "starting", self._show_starting)
+        self.set_interval(1 / self.vixtui.terminal.redraws_per_second, self._poll)
+        self.set_interval(_LIFE_SECONDS, self._check_life)
+
+    def _show_run(self, run: RunDirectory | None) -> None:
+        self.run, self._tail, self._config, self.state = run, None, None, ""
+        self._asked = None
+        self._forget()
+        self.query_one(RichLog).clear()
+        if run is not None:
+            self._load(run)
+        self._refresh()
+
+    def _show_starting(self, title: str) -> None:
+        if title:
+            self.query_one("#charts").border_title = "New run"
+            self.query_one("#train-side").border_title = Content(title)
+        self._refresh()
+
+    def _forget(self) -> None:
+        self.progress = RunProgress()
+        self._curves.rebuild(self.progress)
+
+    @work(thread=True, exclusive=True, group="load")
+    def _load(self, run: RunDirectory) -> None:
+        tail = EventTail(run.events_path)
+        try:
+            config = run.config()
+        except UsageError:
+            config = None
+        self.post_message(self.Loaded(run, tail, tail.poll(), config))
+
+    @on(Loaded)
+    def _take_events(self, event: Loaded) -> None:
+        if event.run == self.run:
+            self._tail, self._config = event.tail, event.config
+            self.query_one("#charts").border_title = Content(safe(event.run.id))
+            if event.config is not None:
+                title = f"{event.config.preset} on {story.source_name(event.config.data.source)}"
+                self.query_one("#train-side").border_title = Content(safe(title))
+            self._apply(event.events)
+            self._check_life()
+            self._refresh()
+
+    def _poll(self) -> None:
+        log = self.query_one(RichLog)
+        if not log.is_vertical_scroll_end and not log.has_focus:
+            log.scroll_end(animate=False)
+        if self._tail is not None and (events := self._tail.poll()):
+            ended = self.progress.ended
+            self._apply(events)
+            self._check_life()
+            if self.progress.ended and not ended:
+                self._tell_end()
+
+    def _apply(self, events: list[Event]) -> None:
+        for event in events:
+            self.progress.apply(event)
+        self._curves.update(self.progress, events)
+        log = self.query_one(RichLog)
+        for event in events:
+            if line := story.log_line(event):
+                log.write(Text(line))
+        self._refresh()
+
+    def _check_life(self) -> None:
+        if self.run is None or self._tail is None:
+            return
+        state = self.run.state(self.progress)
+        if state in ("stopped", "failed", "lost") and self.vixtui.engine_lives(self.run):
+            state = "starting"
+        if state != self.state:
+            self.state = state
+            if state != "training":
+                self._asked = None
+            self._refresh()
+
+    def _tell_end(self) -> None:
+        if not self.is_current and self.run is not None:
+            self.tell(f"{safe(self.run.id)}: {self.progress.phase}", error=self.state == "failed")
+
+    def _refresh(self) -> None:
+        for chart in self.query(Chart):
+            chart.redraw()
+        ascii = self.vixtui.terminal.ascii
+        facts = story.facts(self._config, self.progress, self._shown_state(), ascii=ascii)
+        self.query_one(Fluid).show(partial(story.fact_text, facts))
+        self._show_banner()
+        self.refresh_bindings()
+
+    def _shown_state(self) -> str:
+        if self.vixtui.starting or (self.run is not None and not self.state):
+            return "starting"
+        if self.run is None:
+            return "nothing trains yet"
+        wait = {"pause": "pausing", "resume": "going on", "stop": "stopping"}
+        return wait.get(self._asked or "", self.state)
+
+    def _show_banner(self) -> None:
+        banner = self.query_one("#train-banner", Static)
+        text, trouble = self._banner()
+        banner.set_class(bool(text), "-shown")
+        banner.set_class(trouble, "-trouble")
+        banner.update(text)
+
+    def _banner(self) -> tuple[Content, bool]:
+        if self.run is None:
+            text = "" if self.vixtui.starting else "Press 1 to pick a model, or 5 to open a run."
+            return Content(text), False
+        if self.state == "done":
+            result = "Done. "
+            if (tested := self.progress.tested) is not None:
+                result += f"{format_percent(tested.top1)} right on {tested.images:,} test pictures."
+            hint = " Enter shows the test, 4 tries a picture of yours."
+            return Content.assemble((result, "bold"), hint), False
+        exit_code = self.vixtui.engine_exit(self.run)
+        advice = story.advice(self.state, self.progress, exit_code)
+        if advice is None:
+            return Content(""), False
+        return Content.assemble(
+            (f"{advice.what}\n", "bold"), advice.remedy
+        ), self.state != "stopped"
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer only what makes sense now."""
+        if action == "pause":
+            return self.state in ("training", "paused")
+        if action == "stop":
+            return self.state in ("starting", "training", "paused")
+        if action == "resume":
+            return self.state in ("stopped", "failed", "lost")
+        if action == "test":
+            return self.run is not None and self.state not in ("", "starting", "training")
+        return True
+
+    def _send(self, command: Command) -> None:
+        if self.run is None:
+            return
+        try:
+            control.send(self.run.control_path, command)
+        except VixtuiError as error:
+            self.tell(error.message, error=True)
+        else:
+            self._asked = command
+            self._refresh()
+
+    def action_pause(self) -> None:
+        """Pause, or go on."""
+        self._send("resume" if self.state == "paused" else "pause")
+
+    def action_stop(self) -> None:
+        """Save and stop."""
+        self._send("stop")
+
+    def action_log_scale(self) -> None:
+        """Change the scale of the loss."""
+        self.query_one("#loss", Chart).toggle_log()
+
+    def action_large_log(self) -> None:
+        """Give the log the whole screen, or less."""
+        self.toggle_class("-large-log")
+
+    def action_test(self) -> None:
+        """Look at the results."""
+        if self.run is not None:
+            self.post_message(OpenRun(self.run, "test"))
+
+    def action_resume(self) -> None:
+        """Start the engine again on the same run."""
+        if self.run is not None:
+            from vixtui.tui.choice import resume
+
+            self.post_message(StartTraining(f"{safe(self.run.id)}, resumed", resume(self.run)))

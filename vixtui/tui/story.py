@@ -1,0 +1,200 @@
+"""A run told in words: log lines, facts, and what to do when it did not end well."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from textual.content import Content
+
+from vixtui.runs.config import RunConfig
+from vixtui.runs.events import (
+    DataChecked,
+    Event,
+    Failed,
+    Finished,
+    ModelBuilt,
+    Paused,
+    Resumed,
+    RunStarted,
+    Stopped,
+    Tested,
+    TestStarted,
+    Validated,
+    Warned,
+)
+from vixtui.runs.progress import RunProgress
+from vixtui.text import format_bytes, format_count, format_percent, format_seconds, safe
+from vixtui.tui.widgets.bars import bar
+
+Facts = list[tuple[str, str]]
+_NAME = 10
+_TWO_COLUMNS = 70
+_ROWS_OF_TWO = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What happened to a run that does not train any more, and what to do about it."""
+
+    what: str
+    remedy: str
+
+
+def log_line(event: Event) -> str | None:
+    """Return one line for the log, or None for events that the charts show."""
+    text = _sentence(event)
+    if text is None:
+        return None
+    return f"{time.strftime('%H:%M:%S', time.localtime(event.t))} {text}"
+
+
+def _sentence(event: Event) -> str | None:
+    match event:
+        case RunStarted():
+            again = f", resumed at step {event.resumed_step:,}" if event.resumed_step else ""
+            return f"engine started on {device_name(event.device)}{again}"
+        case DataChecked():
+            left_out = f", {event.unusable:,} unusable left out" if event.unusable else ""
+            return (
+                f"{event.train:,} pictures to train, {event.validation:,} to validate, "
+                f"{event.test:,} to test{left_out}"
+            )
+        case ModelBuilt():
+            return (
+                f"model ready: {format_count(event.parameters)} parameters, "
+                f"{event.threads} thread{'s' if event.threads != 1 else ''}, {event.precision}"
+            )
+        case Validated():
+            best = ", best" if event.is_best else ""
+            return f"epoch {event.epoch}: {format_percent(event.top1)} validation{best}"
+        case Warned():
+            return f"note: {safe(event.message)}"
+        case Paused():
+            return "paused, everything saved"
+        case Resumed():
+            return "goes on"
+        case TestStarted():
+            return f"testing the best weights on {event.images:,} pictures"
+        case Tested():
+            return f"test: {format_percent(event.top1)} right"
+        case Stopped():
+            return "stopped, everything saved"
+        case Finished():
+            return f"finished after {format_seconds(event.seconds)}"
+        case Failed():
+            return f"failed: {safe(event.message)}"
+    return None
+
+
+def facts(config: RunConfig | None, progress: RunProgress, state: str, *, ascii: bool) -> Facts:
+    """Return the figures beside the charts, most important first."""
+    rows: Facts = [("State", state_words(state, ascii=ascii))]
+    step, built = progress.last_step, progress.model
+    if step is not None:
+        done = 1.0 if progress.finished else step.progress
+        of = f"/{built.epochs}" if built is not None and built.epochs else ""
+        rows.append(("Done", f"{bar(done, 14, ascii=ascii, empty='░')} {100 * done:.0f} %"))
+        rows.append(("Epoch", f"{step.epoch:.1f}{of}   step {step.step:,}"))
+        rows.append(("Time", _time_words(progress)))
+    if progress.best is not None:
+        best = progress.best
+        rows.append(("Best", f"{format_percent(best.top1)} validation, epoch {best.epoch}"))
+    if step is not None:
+        rows.append(("Speed", f"{step.images_per_second:,.0f} pictures/s"))
+    if config is not None:
+        rows += _memory_facts(config, progress)
+    if progress.checkpoint is not None:
+        rows.append(("Saved", f"at step {progress.checkpoint.step:,}"))
+    if step is not None:
+        rows.append(("Rate", f"{step.lr:.2g} learning rate"))
+        rows.append(("Gradient", f"{step.grad_norm:.2g} norm"))
+    if built is not None:
+        threads = f"{built.threads} thread{'s' if built.threads != 1 else ''}"
+        rows.append(("Model", f"{format_count(built.parameters)} parameters"))
+        rows.append(("Compute", f"{threads}, {built.precision}"))
+    return rows
+
+
+def fact_text(rows: Facts, width: int) -> Content:
+    """Return facts in one column, or in two where the room is wide and low."""
+    lines = [Content.assemble((f"{name:<{_NAME}}", "bold"), value) for name, value in rows]
+    if width < _TWO_COLUMNS:
+        return Content("\n").join(lines)
+    left, right = lines[:_ROWS_OF_TWO], lines[_ROWS_OF_TWO : 2 * _ROWS_OF_TWO]
+    half = width // 2
+    return Content("\n").join(
+        Content.assemble(
+            line.truncate(half - 1, ellipsis=True, pad=True),
+            " ",
+            right[row] if row < len(right) else "",
+        )
+        for row, line in enumerate(left)
+    )
+
+
+def _time_words(progress: RunProgress) -> str:
+    if progress.finished is not None:
+        return f"{format_seconds(progress.finished.seconds)} in all"
+    step, started = progress.last_step, progress.started
+    assert step is not None
+    elapsed = format_seconds(max(0.0, step.t - started.t)) if started else "?"
+    if progress.ended:
+        return elapsed
+    return f"{elapsed}, about {format_seconds(step.eta_seconds)} to go"
+
+
+def _memory_facts(config: RunConfig, progress: RunProgress) -> Facts:
+    plan = config.plan
+    allowed = format_bytes(plan.budget_bytes)
+    peak = progress.peak_memory_bytes
+    return [
+        ("Memory", f"{format_bytes(peak)} peak of {allowed}" if peak else f"{allowed} allowed"),
+        ("Predicted", f"{format_bytes(plan.predicted_peak_bytes)} peak"),
+    ]
+
+
+_SIGNS = {
+    "starting": "◌", "training": "●", "paused": "‖", "testing": "●", "done": "✓",
+    "stopped": "■", "failed": "✗", "lost": "?",
+}  # fmt: skip
+
+
+def state_words(state: str, *, ascii: bool) -> str:
+    """Return a state with its sign."""
+    words = "starting engine" if state == "starting" else state
+    return words if ascii else f"{_SIGNS.get(state, ' ')} {words}"
+
+
+def advice(state: str, progress: RunProgress, engine_exit: int | None) -> Advice | None:
+    """Return what to tell about a run that ended badly or waits, or None.
+
+    Args:
+        engine_exit: exit code of the engine when this program started it and it is gone.
+    """
+    if progress.failed is not None:
+        return Advice(safe(progress.failed.message), "r tries again from the last save")
+    if state == "stopped":
+        return Advice("Stopped; everything is saved.", "r goes on, Enter looks at the test")
+    if state != "lost":
+        return None
+    if engine_exit in (-9, 137):
+        return Advice(
+            "The system ended the engine, most likely because memory ran out.",
+            "close other programs, then r goes on from the last save; or choose a smaller model",
+        )
+    ended = f" (exit code {engine_exit})" if engine_exit else ""
+    return Advice(
+        f"The engine ended without a last word{ended}: a crash, or the computer was switched off.",
+        "r goes on from the last save; log.txt in the run's folder may say why",
+    )
+
+
+def device_name(device: str) -> str:
+    """Return a device for people: ``CPU``, ``GPU``."""
+    return "the CPU" if device == "cpu" else f"the GPU ({safe(device, 30)})"
+
+
+def source_name(source: str) -> str:
+    """Return a data source for people, safe to show: a built-in name or the folder's last part."""
+    return safe(source.rstrip("/").rpartition("/")[2] or source, 40)
