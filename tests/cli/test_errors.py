@@ -41,11 +41,11 @@ def test_wrong_use_is_one_line_and_exits_2(vixtui, arguments):
 
 
 def test_bug_prints_one_line_and_saves_the_traceback(vixtui, monkeypatch, tmp_path):
-    def fail() -> None:
+    def fail(facts) -> None:
         raise RuntimeError("wrong\n\x1b[31mcolour")
 
-    monkeypatch.setattr("vixtui.cli.version.print_version", fail)
-    result = vixtui("--version")
+    monkeypatch.setattr("vixtui.cli.output.print_facts", fail)
+    result = vixtui("version")
     assert result.code == 1
     assert result.err.count("\n") == 1
     assert "\x1b" not in result.err
@@ -55,26 +55,24 @@ def test_bug_prints_one_line_and_saves_the_traceback(vixtui, monkeypatch, tmp_pa
 
 
 def test_each_kind_of_error_has_its_exit_code(vixtui, monkeypatch):
-    def fail() -> None:
+    def fail(facts) -> None:
         raise DiskError("the disk is full", where="/here", remedy="free some space")
 
-    monkeypatch.setattr("vixtui.cli.version.print_version", fail)
-    result = vixtui("--version")
+    monkeypatch.setattr("vixtui.cli.output.print_facts", fail)
+    result = vixtui("version")
     assert (result.code, result.err) == (6, "error: the disk is full (/here): free some space\n")
 
 
 def test_ctrl_c_exits_130(vixtui, monkeypatch):
-    def interrupt() -> None:
+    def interrupt(facts) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("vixtui.cli.version.print_version", interrupt)
-    assert vixtui("--version").code == 130
+    monkeypatch.setattr("vixtui.cli.output.print_facts", interrupt)
+    assert vixtui("version").code == 130
 
 
-def test_a_reader_that_leaves_ends_the_program_quietly(start, make_run):
-    for number in range(200):
-        make_run(f"run-{number:03}")
-    process = start("runs", "list", "--json")
+def test_a_reader_that_leaves_ends_the_program_quietly(start):
+    process = start("presets", "list")
     process.stdout.close()
     assert process.wait() == 0
     assert process.stderr.read() == b""

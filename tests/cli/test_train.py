@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -13,18 +14,20 @@ from vixtui.runs.directory import RunDirectory, list_runs
 QUICK = ("train", "digits", "--preset", "vit:tiny", "--epochs", "3")
 
 
-def _only_run(seconds: float = 20) -> RunDirectory:
+def _until(ready: Callable[[], object], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if runs := list_runs():
-            return runs[0]
+    while not ready():
+        assert time.monotonic() < deadline
         time.sleep(0.05)
-    raise AssertionError("no run was made")
+
+
+def _only_run() -> RunDirectory:
+    _until(list_runs)
+    return list_runs()[0]
 
 
 def _wait_for_steps(run: RunDirectory) -> None:
-    while not run.progress().steps:
-        time.sleep(0.05)
+    _until(lambda: run.progress().steps)
 
 
 def test_training_ends_with_results_and_the_next_commands(vixtui):
@@ -68,7 +71,7 @@ def test_stdout_is_pure_json(vixtui):
 def test_detach_returns_at_once_and_attach_watches(vixtui, monkeypatch):
     monkeypatch.setenv("FAKE_ENGINE", "slow")
     result = vixtui(*QUICK, "--detach", "--json")
-    run = RunDirectory(_only_run().path)
+    run = _only_run()
     assert json.loads(result.out)["run"] == run.id
     _wait_for_steps(run)
     assert vixtui("runs", "stop", run.id).code == 0
@@ -89,6 +92,7 @@ def test_ctrl_c_stops_and_saves(start):
 def test_ctrl_c_while_the_engine_starts_is_not_lost(start):
     process = start(*QUICK, FAKE_ENGINE="slow")
     run = _only_run()
+    _until(run.log_path.exists)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=20)
     assert process.returncode == 130

@@ -21,7 +21,7 @@ from vixtui.memory.figures import (
     stale_presets,
     step_cost,
 )
-from vixtui.memory.grid import LARGEST_SIDE, traced_sizes
+from vixtui.memory.grid import largest_side, traced_sizes
 from vixtui.models.config import ModelConfig
 from vixtui.presets import all_presets, preset
 
@@ -53,7 +53,9 @@ def test_every_preset_has_figures_for_its_present_options() -> None:
 @pytest.mark.parametrize("name", sorted(all_presets()))
 def test_traced_sizes_cover_every_patch_size_a_picture_can_lead_to(name: str) -> None:
     traced = {model(name, side).patch_size for side in traced_sizes(preset(name))}
-    for side in (8, 13, 28, 32, 64, 100, 224, LARGEST_SIDE):
+    for side in (8, 13, 28, 32, 64, 100, 224, 256, 300, 512):
+        if side > largest_side(preset(name)):
+            continue
         try:
             patch = model(name, side).patch_size
         except ValueError:  # too many tokens for this preset
@@ -70,7 +72,7 @@ def test_a_parabola_through_three_token_counts_is_met_everywhere() -> None:
     steps = tuple(figures(patch, tokens) for patch in (1, 16) for tokens in (64, 144, 225))
     config = model("vit:small", 40)
     assert (config.patch_size, config.num_tokens) == (4, 100)
-    found = step_cost(PresetFigures({}, steps), config, micro_batch=1, batch_size=1)
+    found = step_cost(PresetFigures({}, 512, steps), config, micro_batch=1, batch_size=1)
     assert found.parameters == 1000 + 3 * 100 + 2 * 100**2 + 5 * 4**2
 
 
@@ -80,10 +82,9 @@ def test_all_figures_are_positive_and_memory_holds_the_weights(
     name: str, side: int, channels: int, classes: int
 ) -> None:
     try:
-        config = model(name, side, channels=channels, classes=classes)
-    except ValueError:
+        found = cost(model(name, side, channels=channels, classes=classes), name, batch=1)
+    except ValueError:  # pictures too large for this preset
         return
-    found = cost(config, name, batch=1)
     assert found.parameters > 0
     assert found.flops > 0
     assert found.peak_bytes >= 20 * found.parameters
@@ -93,10 +94,10 @@ def test_all_figures_are_positive_and_memory_holds_the_weights(
 @given(presets, sides)
 def test_memory_grows_with_the_micro_batch(name: str, side: int) -> None:
     try:
-        config = model(name, side)
-    except ValueError:
+        costs = [cost(model(name, side), name, batch=256, micro=2**power) for power in range(8)]
+    except ValueError:  # pictures too large for this preset
         return
-    peaks = [cost(config, name, batch=256, micro=2**power).peak_bytes for power in range(8)]
+    peaks = [entry.peak_bytes for entry in costs]
     assert peaks == sorted(peaks)
 
 
@@ -119,9 +120,10 @@ def test_gradients_are_kept_while_they_accumulate() -> None:
 
 
 def test_pictures_beyond_the_traced_ones_have_no_figures() -> None:
-    config = model("vit:tiny", LARGEST_SIDE + 1)
-    with pytest.raises(ValueError, match="pixels a side"):
-        cost(config, "vit:tiny")
+    with pytest.raises(ValueError, match="up to 512 pixels a side"):
+        cost(model("vit:tiny", 513), "vit:tiny")
+    with pytest.raises(ValueError, match="up to 128 pixels a side"):
+        cost(model("vit:paper", 224), "vit:paper")
 
 
 def test_oblong_pictures_count_by_their_tokens() -> None:
@@ -140,7 +142,7 @@ def test_engine_needs_more_than_the_step() -> None:
 
 def test_file_is_read_back_as_written(tmp_path: Path) -> None:
     step = StepFigures(4, 64, 100, 90, ((5, 7), (1, 9)), 11, (2, 3), 4)
-    entry = PresetFigures(model_options(preset("vit:tiny")), (step,))
+    entry = PresetFigures(model_options(preset("vit:tiny")), 512, (step,))
     figures = Figures(torch="2.14.1", sources="abc", presets={"vit:tiny": entry})
     path = tmp_path / "figures.json"
     path.write_bytes(encode_figures(figures))

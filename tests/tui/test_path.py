@@ -26,7 +26,7 @@ async def test_enter_trains_and_enter_shows_the_test(make_app, until, shown, siz
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, TrainScreen))
         await until(pilot, lambda: pilot.app.screen.state == "done")
-        assert "Done. 90.0 % right on 50 test pictures" in shown(pilot)
+        assert "Done. 90.0 % right in the test" in shown(pilot)
         curves = pilot.app.screen.query_one("#loss", Chart)
         assert "validation 0.197" in "".join(strip.text for strip in curves.draw(60, 12))
         await pilot.press("enter")
@@ -54,6 +54,7 @@ async def test_the_first_thing_after_enter_is_a_word_about_the_engine(
 
 
 async def test_pause_resume_and_stop_reach_the_engine(make_app, until, shown, monkeypatch) -> None:
+    monkeypatch.setenv("FAKE_STEP_SECONDS", "0.05")
     monkeypatch.setenv("FAKE_EPOCHS", "100000")
     async with make_app().run_test(size=(100, 30)) as pilot:
         await ready(pilot, until)
@@ -81,12 +82,13 @@ async def test_a_run_that_ends_badly_says_what_to_do(
         await pilot.press("enter")
         await until(pilot, lambda: getattr(pilot.app.screen, "state", "") == state)
         await until(pilot, lambda: words in shown(pilot))
-        assert "r " in shown(pilot)
+        assert "ress r to" in shown(pilot)
 
 
 async def test_a_stopped_run_is_resumed_from_its_own_tab(
     make_app, until, shown, monkeypatch
 ) -> None:
+    monkeypatch.setenv("FAKE_STEP_SECONDS", "0.05")
     monkeypatch.setenv("FAKE_EPOCHS", "100000")
     async with make_app().run_test(size=(100, 30)) as pilot:
         await ready(pilot, until)
@@ -94,6 +96,7 @@ async def test_a_stopped_run_is_resumed_from_its_own_tab(
         await until(pilot, lambda: getattr(pilot.app.screen, "state", "") == "training")
         await pilot.press("s")
         await until(pilot, lambda: pilot.app.screen.state == "stopped")
+        monkeypatch.setenv("FAKE_STEP_SECONDS", "0.01")
         monkeypatch.setenv("FAKE_EPOCHS", "2")
         await pilot.press("r")
         await until(pilot, lambda: pilot.app.screen.state == "done")
@@ -135,8 +138,8 @@ async def test_a_budget_that_is_none_is_refused_in_words(make_app, until, shown)
 async def test_another_data_set_is_two_keys_away(make_app, until, shown) -> None:
     async with make_app().run_test(size=(80, 24)) as pilot:
         await ready(pilot, until)
-        await pilot.press("d", "down", "enter")
-        await until(pilot, lambda: "on shapes for 45 s" in shown(pilot))
+        await pilot.press("down", "d", "down", "enter")
+        await until(pilot, lambda: "ViN RoPE tiny on shapes for 45 s" in shown(pilot))
 
 
 async def test_a_folder_is_typed_with_tab(make_app, until, shown, tmp_path) -> None:
@@ -153,6 +156,7 @@ async def test_a_folder_is_typed_with_tab(make_app, until, shown, tmp_path) -> N
 
 
 async def test_a_second_training_asks_first(make_app, until, shown, monkeypatch) -> None:
+    monkeypatch.setenv("FAKE_STEP_SECONDS", "0.05")
     monkeypatch.setenv("FAKE_EPOCHS", "100000")
     async with make_app().run_test(size=(80, 24)) as pilot:
         await ready(pilot, until)
@@ -166,3 +170,20 @@ async def test_a_second_training_asks_first(make_app, until, shown, monkeypatch)
         await pilot.press("s")
         await until(pilot, lambda: pilot.app.screen.state == "stopped")
     assert len(list_runs()) == 1
+
+
+async def test_a_training_left_running_is_found_again(make_app, until, shown, monkeypatch) -> None:
+    monkeypatch.setenv("FAKE_STEP_SECONDS", "0.05")
+    monkeypatch.setenv("FAKE_EPOCHS", "100000")
+    async with make_app().run_test(size=(80, 24)) as pilot:
+        await ready(pilot, until)
+        await pilot.press("enter")
+        await until(pilot, lambda: getattr(pilot.app.screen, "state", "") == "training")
+        await pilot.press("q", "enter")
+        await until(pilot, lambda: not pilot.app.is_running)
+    async with make_app().run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: pilot.app.current_run is not None)
+        await pilot.press("2")
+        await until(pilot, lambda: getattr(pilot.app.screen, "state", "") == "training")
+        await pilot.press("s")
+        await until(pilot, lambda: pilot.app.screen.state == "stopped")

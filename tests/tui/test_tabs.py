@@ -54,6 +54,16 @@ async def test_arrows_and_mouse_lead_to_other_tabs(make_app, until) -> None:
         await until(pilot, lambda: pilot.app.screen.TAB == "runs")
 
 
+async def test_the_palette_leads_to_a_tab(make_app, until, shown) -> None:
+    async with make_app().run_test(size=(80, 24)) as pilot:
+        await pilot.press("ctrl+p")
+        await until(pilot, lambda: "Search for commands" in shown(pilot))
+        await pilot.press(*"go to runs")
+        await until(pilot, lambda: "Go to Test" not in shown(pilot))
+        await pilot.press("enter")
+        await until(pilot, lambda: getattr(pilot.app.screen, "TAB", "") == "runs")
+
+
 async def test_an_untested_run_is_tested_on_request(make_app, until, shown, finished) -> None:
     finished.evaluation_path.unlink()
     async with make_app().run_test(size=(100, 30)) as pilot:
@@ -159,7 +169,7 @@ async def test_a_run_without_a_last_word_is_lost(make_app, until, shown) -> None
         await pilot.press("5")
         await until(pilot, lambda: "? lost" in shown(pilot))
         await pilot.press("enter")
-        await until(pilot, lambda: "r goes on from the last save" in shown(pilot))
+        await until(pilot, lambda: "Press r to go on" in shown(pilot))
 
 
 async def test_enter_on_a_finished_run_opens_its_test(make_app, until, finished) -> None:
@@ -183,6 +193,7 @@ async def test_leaving_an_idle_program_asks_nothing(make_app, until, finished) -
     (["escape"], True, "training"),
 ])  # fmt: skip
 async def test_leaving_a_training_asks(make_app, until, monkeypatch, keys, stays, state) -> None:
+    monkeypatch.setenv("FAKE_STEP_SECONDS", "0.05")
     monkeypatch.setenv("FAKE_EPOCHS", "100000")
     async with make_app().run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: pilot.app.screen.outlook is not None)
@@ -226,7 +237,7 @@ async def test_hostile_names_neither_crash_nor_leak(
     make_app, until, shown, tmp_path, monkeypatch, name
 ) -> None:
     data = tui_fakes.source(str(tmp_path / name[:200]), classes=(name, "ok", "[b]"))
-    run = tui_fakes.make_run("hostile", data=data)
+    run = tui_fakes.make_run("hostile " + name.replace("/", "-")[:200], data=data)
     tui_fakes.record(run)
     with run.events_path.open("ab") as log:
         log.write(e.encode(e.Warned(seq=9999, t=1.7e9, message=name)))
@@ -240,3 +251,6 @@ async def test_hostile_names_neither_crash_nor_leak(
             await pilot.press(key)
             await until(pilot, lambda words=words: words in shown(pilot))
             assert not set(shown(pilot)) & {"\x1b", "\u202e", "\x9b"}
+        await pilot.press("ctrl+p")
+        await until(pilot, lambda: "Go to Pick" in shown(pilot))
+        assert not set(shown(pilot)) & {"\x1b", "\u202e", "\x9b"}

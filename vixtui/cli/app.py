@@ -38,15 +38,18 @@ def root(
         typer.Option("--home", help="Folder of all runs and downloads.", metavar="FOLDER"),
     ] = None,
     show_version: Annotated[
-        bool, typer.Option("--version", help="Print the version and leave.", is_eager=True)
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the version and leave.",
+            is_eager=True,
+            callback=version.print_version_and_leave,
+        ),
     ] = False,
 ) -> None:
     """Train an image classifier that fits this machine."""
     if home is not None:
         os.environ[HOME_VARIABLE] = home
-    if show_version:
-        version.print_version()
-        raise typer.Exit
     if context.invoked_subcommand is None:
         from vixtui.cli.screens import start_screens
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,7 @@ def attach(run: Run = "last", json: Json = False) -> None:
 def watch(
     run: RunDirectory,
     *,
-    engine: subprocess.Popen[bytes] | None = None,
+    start: Callable[[], subprocess.Popen[bytes]] | None = None,
     seen: int,
     json: bool,
     stop_on_interrupt: bool,
@@ -49,7 +50,7 @@ def watch(
 
     Args:
         run: what to watch.
-        engine: its process, where this one started it.
+        start: starts its engine, where that is left to do.
         seen: events in the log that are no news.
         json: print events instead of bars and results.
         stop_on_interrupt: whether Ctrl+C stops the run or only the watching.
@@ -58,7 +59,7 @@ def watch(
     from vixtui.cli.views import choose_view
 
     with closing(choose_view(run.id, json=json)) as view:
-        watched = follow(run, view, engine=engine, seen=seen, stop_on_interrupt=stop_on_interrupt)
+        watched = follow(run, view, start=start, seen=seen, stop_on_interrupt=stop_on_interrupt)
     code = exit_code(run, watched)
     if not json:
         from vixtui.cli.summary import print_summary

@@ -49,7 +49,7 @@ def follow(
     run: RunDirectory,
     view: View,
     *,
-    engine: subprocess.Popen[bytes] | None = None,
+    start: Callable[[], subprocess.Popen[bytes]] | None = None,
     seen: int = 0,
     stop_on_interrupt: bool,
 ) -> Watched:
@@ -58,7 +58,8 @@ def follow(
     Args:
         run: what to watch.
         view: shows it; gets no event before number `seen`.
-        engine: the process, where this one started it; otherwise the run's lock tells.
+        start: starts the engine, where that is left to do; otherwise the run's lock tells
+            whether one is at work.
         seen: events that were in the log before; a last word among them is an old one.
         stop_on_interrupt: Ctrl+C asks the engine to save and stop, and waits for it; pressed
             again, or when False, it only ends the watching.
@@ -70,15 +71,11 @@ def follow(
     tail, progress = EventTail(run.events_path), RunProgress()
     stop_sent_at = 0.0
     with _counted_interrupts() as presses:
+        engine = start() if start else None
         while True:
             gone = _gone(run, progress, engine)
-            for event in tail.poll():
-                progress.apply(event)
-                if progress.events > seen:
-                    view.show(event, progress)
-            if progress.events > seen:
-                view.refresh(progress)
-            if gone or (progress.ended and progress.events > seen):
+            news = _take_in(tail.poll(), progress, view, seen)
+            if gone or (progress.ended and news):
                 break
             if presses() > (1 if stop_on_interrupt else 0):
                 note(f"the run goes on by itself; watch it with: vixtui attach {run.id}")
@@ -90,13 +87,23 @@ def follow(
                 send(run.control_path, "stop")
                 stop_sent_at = time.monotonic()
             time.sleep(_POLL_SECONDS)
-        interrupted = presses() > 0
-    if not progress.ended or (engine and progress.events <= seen):
+    if not progress.ended or (engine and not news):
         raise _died(run, progress, engine)
     if engine:
         with suppress(subprocess.TimeoutExpired):
             engine.wait(timeout=_LEAVE_SECONDS)
-    return Watched(progress, interrupted)
+    return Watched(progress, interrupted=presses() > 0)
+
+
+def _take_in(events: list[Event], progress: RunProgress, view: View, seen: int) -> bool:
+    """Apply events and show the new ones; return whether anything new has come so far."""
+    for event in events:
+        progress.apply(event)
+        if progress.events > seen:
+            view.show(event, progress)
+    if progress.events > seen:
+        view.refresh(progress)
+    return progress.events > seen
 
 
 def exit_code(run: RunDirectory, watched: Watched) -> int:

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 from vixtui.text import safe
 
 JSON_SCHEMA_VERSION = 1
-_MIN_TEXT_WIDTH = 16
+_MIN_TEXT_WIDTH = 8
 
 
 def can_draw(stream: TextIO) -> bool:
@@ -66,23 +66,25 @@ def print_table(
     rows: Sequence[Sequence[str]],
     *,
     numeric: Collection[str] = (),
+    whole: Collection[str] = (),
 ) -> None:
     """Print a table: ruled and fitted to the width of a terminal, else aligned and whole.
 
     Args:
         columns: headings.
         rows: cells; as many as there are columns.
-        numeric: headings of the columns that are aligned to the right.
+        numeric: headings of the columns that are aligned to the right and never broken.
+        whole: headings of other columns that are never broken: names that one copies.
     """
     cells = [[safe(cell) for cell in row] for row in rows]
-    # Text wraps, numbers do not: what is narrower than this is no table any more.
+    unbroken = {*numeric, *whole}
     narrowest = [
-        width if heading in numeric else min(width, _MIN_TEXT_WIDTH)
+        width if heading in unbroken else min(width, _MIN_TEXT_WIDTH)
         for heading, width in zip(columns, _widths(columns, cells), strict=True)
     ]
     room = shutil.get_terminal_size().columns
-    if can_draw(sys.stdout) and sum(narrowest) + 2 * len(columns) < room:
-        _print_rich_table(columns, cells, numeric, narrowest)
+    if can_draw(sys.stdout) and sum(narrowest) + 2 * (len(columns) - 1) <= room:
+        _print_rich_table(columns, cells, numeric, unbroken)
     else:
         _print_plain_table(columns, cells, numeric)
 
@@ -112,18 +114,21 @@ def _print_rich_table(
     columns: Sequence[str],
     rows: Sequence[Sequence[str]],
     numeric: Collection[str],
-    narrowest: Sequence[int],
+    unbroken: Collection[str],
 ) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, header_style="bold")
-    for heading, width in zip(columns, narrowest, strict=True):
-        right = heading in numeric
+    table = Table(
+        box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold"
+    )
+    for heading in columns:
         table.add_column(
-            Text(heading), justify="right" if right else "left", no_wrap=right, min_width=width
+            Text(heading),
+            justify="right" if heading in numeric else "left",
+            no_wrap=heading in unbroken,
         )
     for row in rows:
         table.add_row(*(Text(cell, overflow="fold") for cell in row))

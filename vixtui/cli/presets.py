@@ -47,6 +47,7 @@ def list_(json: Json = False) -> None:
             [entry["name"], *(entry[name] for name in _KINDS), " ".join(entry["sizes"])]
             for entry in found.values()
         ],
+        whole=("preset",),
     )
 
 

@@ -143,7 +143,7 @@ def print_candidates(candidates: Sequence[Candidate], seconds: float | None) -> 
     if not seconds:
         columns.remove("epochs")
         rows = [row[:5] + row[6:] for row in rows]
-    output.print_table(columns, rows, numeric=set(columns) - {"preset", "why"})
+    output.print_table(columns, rows, numeric=set(columns) - {"preset", "why"}, whole=("preset",))
     if candidates:
         best = candidates[0]
         narrate.note(f"peak: {best.peak_basis}")

@@ -32,18 +32,19 @@ def list_(json: Json = False) -> None:
     from vixtui.runs.directory import list_runs
 
     found = []
-    for run in reversed(list_runs()):
+    for run in list_runs():
         try:
             found.append(describe(run, run.config(), run.progress()))
         except UsageError as error:
             narrate.note(f"warning: {run.id}: {error.message}")
+    found.sort(key=lambda run: str(run["created"]), reverse=True)
     if json:
         output.print_json({"runs": found})
         return
     if not found:
         narrate.note("no runs yet; train one with: vixtui train")
         return
-    columns = ["run", "state", "preset", "data", "epochs", "validation", "test"]
+    columns = ["run", "state", "preset", "data", "val", "test"]
     output.print_table(
         columns,
         [
@@ -52,13 +53,13 @@ def list_(json: Json = False) -> None:
                 run["state"],
                 run["preset"],
                 run["data"],
-                str(run["epochs"]),
                 _percent(run["best_validation_top1"]),
                 _percent(run["test_top1"]),
             ]
             for run in found
         ],
-        numeric=("epochs", "validation", "test"),
+        numeric=("val", "test"),
+        whole=("run", "state"),
     )
 
 

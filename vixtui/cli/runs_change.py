@@ -27,6 +27,8 @@ def resume(
     json: Json = False,
 ) -> None:
     """Go on with a run that was stopped, paused, killed or failed, exactly where it was."""
+    from functools import partial
+
     from vixtui.cli.attach import watch
     from vixtui.errors import UsageError
     from vixtui.runs.control import send
@@ -35,27 +37,25 @@ def resume(
 
     found = find_run(run)
     progress = found.progress()
-    state = found.state(progress)
-    engine = None
-    at_work = found.alive()
-    if at_work and state == "paused":
-        send(found.control_path, "resume")
-    elif at_work or state == "done":
+    state, at_work = found.state(progress), found.alive()
+    paused = at_work and state == "paused"
+    if not paused and (at_work or state == "done"):
         remedy = f"vixtui {'attach' if at_work else 'runs show'} {found.id}"
         raise UsageError(f"the run is {state} already", where=found.id, remedy=remedy)
+    found.config()
+    if paused:
+        send(found.control_path, "resume")
+    start = None if paused else partial(start_training, found)
+    if not detach:
+        seen = progress.events
+        raise typer.Exit(watch(found, start=start, seen=seen, json=json, stop_on_interrupt=True))
+    if start:
+        start()
+    if json:
+        output.print_json({"run": found.id, "path": str(found.path)})
     else:
-        found.config()
-        engine = start_training(found)
-    if detach:
-        if json:
-            output.print_json({"run": found.id, "path": str(found.path)})
-        else:
-            output.print_line(found.id)
-            narrate.note(f"going on; watch it with: vixtui attach {found.id}")
-        return
-    raise typer.Exit(
-        watch(found, engine=engine, seen=progress.events, json=json, stop_on_interrupt=True)
-    )
+        output.print_line(found.id)
+        narrate.note(f"going on; watch it with: vixtui attach {found.id}")
 
 
 def stop(run: Run = "last", json: Json = False) -> None:

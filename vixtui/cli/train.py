@@ -139,9 +139,8 @@ def train(
         source, choice, memory, recipe, seed=seed, threads=threads, precision=precision, name=name
     )
     _narrate(source, choice, memory, recipe, chosen_here=preset is None)
-    engine = start_training(run)
     if detach:
-        started = {"run": run.id, "path": str(run.path), "pid": engine.pid}
+        started = {"run": run.id, "path": str(run.path), "pid": start_training(run).pid}
         if json:
             output.print_json(started)
         else:
@@ -150,7 +149,9 @@ def train(
         return
     from vixtui.cli.attach import watch
 
-    raise typer.Exit(watch(run, engine=engine, seen=0, json=json, stop_on_interrupt=True))
+    raise typer.Exit(
+        watch(run, start=lambda: start_training(run), seen=0, json=json, stop_on_interrupt=True)
+    )
 
 
 def _choose(

@@ -16,9 +16,11 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog="Example: vixtui version --json")(version)
 
 
-def print_version() -> None:
-    """Print the one line of ``--version``."""
-    output.print_line(f"vixtui {__version__}")
+def print_version_and_leave(wanted: bool) -> None:
+    """Answer ``--version``."""
+    if wanted:
+        output.print_line(f"vixtui {__version__}")
+        raise typer.Exit
 
 
 def version(json: Json = False) -> None:

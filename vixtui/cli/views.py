@@ -145,9 +145,10 @@ def describe(event: Event, progress: RunProgress, run_id: str) -> str | None:
                 f"{event.test:,} to test, {event.num_classes} classes{left_out}"
             )
         case ModelBuilt():
+            speed = f", {event.images_per_second:,.0f} images/s" if event.images_per_second else ""
             return (
                 f"model: {format_count(event.parameters)} weights, {event.precision}, "
-                f"threads {event.threads}, {event.images_per_second:,.0f} images/s"
+                f"threads {event.threads}{speed}"
             )
         case Validated():
             return _describe_validation(event, progress)

@@ -55,18 +55,36 @@ def save_state(path: Path, learner: Learner, state: TrainState) -> int:
     return len(content)
 
 
+def saved_step(path: Path) -> int:
+    """Return the weight updates that a resume would start after; 0 without a state.
+
+    Raises:
+        WeightsError: when the file is damaged.
+    """
+    return _read(path).step if path.exists() else 0
+
+
 def load_state(path: Path, learner: Learner) -> TrainState:
     """Put a learner back where it was; return the rest of the state.
 
     Raises:
         WeightsError: when the file is damaged or of another model.
     """
+    state = _read(path)
+    try:
+        learner.load(load_file(path))
+    except (KeyError, RuntimeError, SafetensorError) as error:
+        raise _damaged(path) from error
+    return state
+
+
+def _read(path: Path) -> TrainState:
     metadata, _ = read_header(path)
     try:
-        state = TrainState(**json.loads(metadata[_KEY]))
-        learner.load(load_file(path))
-    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
-        raise WeightsError(
-            "the state for resuming is damaged", where=path, remedy="train anew"
-        ) from error
-    return state
+        return TrainState(**json.loads(metadata[_KEY]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path) -> WeightsError:
+    return WeightsError("the state for resuming is damaged", where=path, remedy="train anew")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import signal
 import time
 from dataclasses import replace
@@ -25,7 +26,7 @@ from vixtui.engine.learner import Learner, Update
 from vixtui.engine.reporter import Reporter
 from vixtui.engine.schedule import learning_rate
 from vixtui.engine.seeding import epoch_order
-from vixtui.engine.state import TrainState, load_state, save_state
+from vixtui.engine.state import TrainState, load_state, save_state, saved_step
 from vixtui.engine.weights import load_weights, save_weights
 from vixtui.errors import DataError, VixtuiError
 from vixtui.files import write_atomically
@@ -66,6 +67,12 @@ class Training:
 
     def train(self) -> None:
         """Train to the end, or until told to stop."""
+        self._reporter.write(
+            events.RunStarted,
+            pid=os.getpid(),
+            device=self._config.plan.device,
+            resumed_step=saved_step(self._run.state_path),
+        )
         self._load_pictures()
         self._build()
         reason = self._fit()
@@ -267,7 +274,8 @@ class Training:
             return
         scores = evaluate.score(self._logits(self._validation.images), self._validation.labels)
         better = (scores.top1, -scores.loss) > (state.best_top1, -state.best_loss)
-        state.epochs_since_best = 0 if better else state.epochs_since_best + 1
+        gained = scores.top1 > state.best_top1
+        state.epochs_since_best = 0 if gained else state.epochs_since_best + 1
         if better:
             state.best_top1, state.best_loss = scores.top1, scores.loss
             state.best_epoch = epoch

@@ -14,7 +14,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from vixtui.memory.grid import LARGEST_SIDE
 from vixtui.models.config import ModelConfig
 from vixtui.presets import Preset, all_presets
 
@@ -64,9 +63,10 @@ class StepFigures:
 
 @dataclass(frozen=True, slots=True)
 class PresetFigures:
-    """All traced steps of a preset, and the model options that held then."""
+    """All traced steps of a preset, the model options that held then, and how far they reach."""
 
     options: Mapping[str, Any]
+    largest_side: int
     steps: tuple[StepFigures, ...]
 
 
@@ -110,8 +110,8 @@ def step_cost(
         ValueError: for larger pictures than any traced.
     """
     patches = _by_patch(figures)
-    if max(model.image_height, model.image_width) > LARGEST_SIDE:
-        raise ValueError(f"there are no figures for more than {LARGEST_SIDE} pixels a side")
+    if max(model.image_height, model.image_width) > figures.largest_side:
+        raise ValueError(f"it is offered for up to {figures.largest_side} pixels a side")
     rows, columns = model.grid
 
     def at(value: Callable[[StepFigures], float]) -> float:
@@ -193,7 +193,11 @@ def read_figures(path: Path = PATH) -> Figures:
     if table["schema_version"] != SCHEMA_VERSION:
         raise ValueError(f"{path.name} has another schema: python -m vixtui.memory.trace --write")
     presets = {
-        name: PresetFigures(entry["options"], tuple(_step(step) for step in entry["steps"]))
+        name: PresetFigures(
+            options=entry["options"],
+            largest_side=entry["largest_side"],
+            steps=tuple(_step(step) for step in entry["steps"]),
+        )
         for name, entry in table["presets"].items()
     }
     return Figures(table["torch"], table["sources"], presets)
@@ -210,8 +214,8 @@ def encode_figures(figures: Figures) -> bytes:
     presets = []
     for name, entry in figures.presets.items():
         steps = ",\n".join("    " + json.dumps(asdict(step)) for step in entry.steps)
-        options = json.dumps(dict(entry.options))
-        presets.append(f'  {json.dumps(name)}: {{"options": {options}, "steps": [\n{steps}]}}')
+        about = {"options": dict(entry.options), "largest_side": entry.largest_side}
+        presets.append(f'  {json.dumps(name)}: {json.dumps(about)[:-1]}, "steps": [\n{steps}]}}')
     head = {"schema_version": SCHEMA_VERSION, "torch": figures.torch, "sources": figures.sources}
     body = ",\n".join(presets)
     return f'{json.dumps(head)[:-1]}, "presets": {{\n{body}}}}}\n'.encode()

@@ -32,7 +32,6 @@ from torch.utils.flop_counter import (
 )
 
 from vixtui.errors import ExitCode
-from vixtui.files import write_atomically
 from vixtui.memory.figures import (
     BASIS_CHANNELS,
     BASIS_CLASSES,
@@ -45,7 +44,7 @@ from vixtui.memory.figures import (
     read_figures,
     stale_presets,
 )
-from vixtui.memory.grid import traced_sizes
+from vixtui.memory.grid import largest_side, traced_sizes
 from vixtui.models.config import ModelConfig
 from vixtui.models.vision_xformer import build
 from vixtui.presets import Preset, all_presets
@@ -288,7 +287,9 @@ def preset_figures(preset: Preset) -> PresetFigures:
         )
         for side in traced_sizes(preset)
     ]
-    return PresetFigures(options=model_options(preset), steps=tuple(steps))
+    return PresetFigures(
+        options=model_options(preset), largest_side=largest_side(preset), steps=tuple(steps)
+    )
 
 
 def sources_digest() -> str:
@@ -317,7 +318,7 @@ def main(arguments: list[str]) -> int:
         gc.collect()
         print(f"{number}/{len(all_presets())} {name}", flush=True)
     figures = Figures(torch=torch.__version__, sources=sources_digest(), presets=presets)
-    write_atomically(PATH, encode_figures(figures))
+    PATH.write_bytes(encode_figures(figures))
     return ExitCode.OK
 
 

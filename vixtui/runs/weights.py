@@ -84,7 +84,9 @@ class ModelCard:
             "data": self.data,
             "provenance": self.provenance,
         }
-        return {METADATA_KEY: json.dumps(card, sort_keys=True), "format": "pt"}
+        # One key only: safetensors writes several in any order, and equal weights shall be
+        # equal files.
+        return {METADATA_KEY: json.dumps(card, sort_keys=True)}
 
 
 @dataclass(frozen=True, slots=True)

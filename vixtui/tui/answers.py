@@ -78,14 +78,14 @@ def answer_text(
     if notice or answer is None:
         return Content("\n".join(wrap(notice, max(10, width))))
     name_width = min(max(len(name) for name, _ in answer.top), max(6, width // 3))
-    room = max(4, width - name_width - 12)
+    room = max(4, width - name_width - 10)
     lines = [
         Content.assemble(
-            f"{rank} {_cut(name, name_width)} ",
+            f"{_cut(name, name_width)} ",
             (bar(probability, room, ascii=ascii, empty="░"), "$primary"),
-            (f" {100 * probability:5.1f} %", "bold" if rank == 1 else ""),
+            (f" {100 * probability:5.1f} %", "bold" if rank == 0 else ""),
         )
-        for rank, (name, probability) in enumerate(answer.top, start=1)
+        for rank, (name, probability) in enumerate(answer.top)
     ]
     took = (
         f"{1000 * answer.seconds:.0f} ms"
@@ -95,7 +95,7 @@ def answer_text(
     lines += [
         Content(""),
         Content(f"The model is {_sureness(answer.top[0][1])}; it took {took}."),
-        Content.styled(f"It knows {answer.num_classes} classes and nothing else.", "dim"),
+        Content.styled(f"It knows only its {answer.num_classes} classes.", "dim"),
     ]
     return Content("\n").join(lines)
 

@@ -9,9 +9,6 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import ClassVar
 
-# Nothing here moves; set before textual reads it.
-os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
-
 from textual import on, work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
@@ -53,7 +50,8 @@ class VixtuiApp(App[None]):
         ),
         Binding("question_mark", "help", "Help", key_display="?", id="help"),
         Binding("q", "quit", "Quit", id="quit"),
-        Binding("ctrl+q,ctrl+c", "quit", "Quit", show=False, id="quit.anywhere"),
+        Binding("ctrl+q", "quit", "Quit", show=False, priority=True, id="quit.anywhere"),
+        Binding("ctrl+c", "quit", "Quit", show=False, id="quit.interrupt"),
     ]
 
     current_run: reactive[RunDirectory | None] = reactive(None, repaint=False)
@@ -69,7 +67,10 @@ class VixtuiApp(App[None]):
         terminal: Terminal | None = None,
     ) -> None:
         self.terminal = terminal or this_terminal()
+        if not self.terminal.color:
+            os.environ["NO_COLOR"] = "1"  # textual takes it out again
         super().__init__()
+        self.animation_level = "none"
         self.probe = probe
         self.warm_engine = WarmEngine()
         self._engines: dict[RunDirectory, subprocess.Popen[bytes]] = {}
@@ -82,7 +83,25 @@ class VixtuiApp(App[None]):
 
     def on_mount(self) -> None:
         """Keep house in the background."""
-        self.set_interval(5, self.warm_engine.close_if_idle)
+        self.set_interval(5, self._keep_house)
+        self.call_after_refresh(self._find_live_run)
+
+    @work(thread=True)
+    def _find_live_run(self) -> None:
+        """Take up a training that an earlier session left running."""
+        live = next((run for run in reversed(list_runs()) if run.alive()), None)
+        if live is not None and not live.progress().ended:
+            self.call_from_thread(self._take_up, live)
+
+    def _take_up(self, run: RunDirectory) -> None:
+        if self.current_run is None and not self.starting:
+            self.current_run = run
+            self.notify(f"{safe(run.id)} is still training: 2 shows it.", markup=False)
+
+    def _keep_house(self) -> None:
+        self.warm_engine.close_if_idle()
+        for process in self._engines.values():
+            process.poll()
 
     def engine_exit(self, run: RunDirectory) -> int | None:
         """Return the exit code of a run's engine if this program started it and it is gone."""

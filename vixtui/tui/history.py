@@ -77,6 +77,7 @@ class History:
 
 
 _NOT_SETTINGS = {"id", "created", "schema_version", "classes", "fingerprint", "basis"}
+_NAMES = {"train": "train pictures", "validation": "val. pictures", "test": "test pictures"}
 
 
 def differences(configs: list[RunConfig]) -> list[tuple[str, list[str]]]:
@@ -98,7 +99,7 @@ def _flat(config: RunConfig) -> dict[str, str]:
         entries = value.items() if isinstance(value, dict) else [(name, value)]
         for key, entry in entries:
             if key not in _NOT_SETTINGS:
-                values[key.replace("_", " ")] = _setting(entry)
+                values[_NAMES.get(key, key.replace("_", " "))] = _setting(entry)
     return values
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from math import isfinite
 
 from textual.content import Content
 
@@ -141,6 +142,8 @@ def _time_words(progress: RunProgress) -> str:
     elapsed = format_seconds(max(0.0, step.t - started.t)) if started else "?"
     if progress.ended:
         return elapsed
+    if not isfinite(step.eta_seconds):
+        return elapsed
     return f"{elapsed}, about {format_seconds(step.eta_seconds)} to go"
 
 
@@ -173,20 +176,20 @@ def advice(state: str, progress: RunProgress, engine_exit: int | None) -> Advice
         engine_exit: exit code of the engine when this program started it and it is gone.
     """
     if progress.failed is not None:
-        return Advice(safe(progress.failed.message), "r tries again from the last save")
+        return Advice(safe(progress.failed.message), "Press r to try again from the last save.")
     if state == "stopped":
-        return Advice("Stopped; everything is saved.", "r goes on, Enter looks at the test")
+        return Advice("Stopped; everything is saved.", "Press r to go on, or Enter for the test.")
     if state != "lost":
         return None
     if engine_exit in (-9, 137):
         return Advice(
             "The system ended the engine, most likely because memory ran out.",
-            "close other programs, then r goes on from the last save; or choose a smaller model",
+            "Close other programs and press r to go on from the last save; or pick a smaller model.",
         )
     ended = f" (exit code {engine_exit})" if engine_exit else ""
     return Advice(
         f"The engine ended without a last word{ended}: a crash, or the computer was switched off.",
-        "r goes on from the last save; log.txt in the run's folder may say why",
+        "Press r to go on from the last save. log.txt in the run's folder may say why.",
     )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
 
+from rich.text import Text
 from textual import on, work
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -113,6 +114,7 @@ class PickScreen(TabScreen):
         self.machine: Machine | None = None
         self.source: DataSource | None = None
         self.outlook: Outlook | None = None
+        self._planned_source: DataSource | None = None
         self._trouble = ""
 
     def body(self) -> Iterable[Widget]:
@@ -171,12 +173,24 @@ class PickScreen(TabScreen):
     @on(Planned)
     def _take_outlook(self, event: Planned) -> None:
         if event.outlook.wish == self.wish:
+            stay = self._chosen_by_hand() and event.outlook.source == self._planned_source
             self.outlook, self._trouble = event.outlook, ""
+            self._planned_source = event.outlook.source
+            self.query_one(CandidateTable).show_rows(self._rows(), from_top=not stay)
             self._show()
+
+    def _chosen_by_hand(self) -> bool:
+        table = self.query_one(CandidateTable)
+        return table.chosen is not None and table.cursor_row > 0
+
+    def _rows(self) -> list[tuple[str, Sequence[Text | str]]]:
+        ascii = self.vixtui.terminal.ascii
+        return [] if self.outlook is None else pick_text.rows(self.outlook, ascii=ascii)
 
     @on(Trouble)
     def _take_trouble(self, event: Trouble) -> None:
         self.outlook, self._trouble = None, event.message
+        self.query_one(CandidateTable).show_rows([])
         self._show()
 
     def _replan(self) -> None:
@@ -189,20 +203,17 @@ class PickScreen(TabScreen):
         self._replan()
 
     def _show(self) -> None:
-        terminal, narrow = self.vixtui.terminal, self.narrow
+        narrow = self.narrow
         if self.machine is not None:
             text = pick_text.machine_text(self.machine, narrow=narrow)
             self.query_one("#machine-facts", Static).update(text)
         wishes = pick_text.wish_text(self.wish, self.source, self.outlook, narrow=narrow)
         self.query_one("#wish-facts", Static).update(wishes)
-        table = self.query_one(CandidateTable)
+        subtitle = ""
         if self.outlook is not None:
-            table.show_rows(pick_text.rows(self.outlook, ascii=terminal.ascii))
             fitting = sum(entry.fits for entry in self.outlook.candidates)
             subtitle = f"{fitting} of {len(self.outlook.candidates)} fit"
-            self.query_one("#fits").border_subtitle = subtitle
-        elif self._trouble:
-            table.show_rows([])
+        self.query_one("#fits").border_subtitle = subtitle
         self._show_enter()
 
     def on_resize(self) -> None:
@@ -300,6 +311,7 @@ class PickScreen(TabScreen):
             if source is not None:
                 self.source = self.outlook = None
                 self._trouble = ""
+                self.query_one(CandidateTable).show_rows([])
                 self.wish = replace(self.wish, source=source)
                 self._show()
                 self._open(source)

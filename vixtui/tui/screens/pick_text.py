@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 
 from rich.text import Text
 from textual.content import Content
@@ -13,6 +14,7 @@ from vixtui.planning.types import Budget, Candidate
 from vixtui.text import format_bytes, format_count, format_percent, format_seconds, safe
 from vixtui.tui.choice import Outlook, Wish
 
+_EXPLANATION_WIDTH = 58
 LOOKING = "Looking at this machine …"
 PLANNING = Content.styled("Working out what fits …", "dim")
 HELP = """\
@@ -49,11 +51,10 @@ def wish_text(
     wish: Wish, source: DataSource | None, outlook: Outlook | None, *, narrow: bool
 ) -> Content:
     """Return the three wishes and how to change them."""
-    memory = wish.budget or "automatic"
-    said = ""
+    memory, said = f"‹ {wish.budget or 'automatic'} ›", ""
     if outlook is not None and outlook.wish.budget == wish.budget:
-        memory = format_bytes(outlook.budget.bytes)
-        said = f"on {_device(outlook.budget)}, {safe(outlook.budget.source, 60)}"
+        memory = f"‹ {format_bytes(outlook.budget.bytes)} › on {_device(outlook.budget)}"
+        said = safe(outlook.budget.source, 60)
     pictures = "looking at the pictures …"
     if source is not None:
         count = len(source.split.train) + len(source.split.validation) + len(source.split.test)
@@ -62,7 +63,7 @@ def wish_text(
             kind = "grey" if source.in_channels == 1 else "colour"
             pictures += f", {kind}, {source.image_width} × {source.image_height}"
     rows = [
-        ("Memory", f"‹ {memory} ›"),
+        ("Memory", memory),
         ("", said),
         ("Time", f"‹ {format_seconds(wish.seconds)} ›"),
         ("Data", f"‹ {source_title(wish.source)} ›"),
@@ -104,13 +105,13 @@ def on_enter(outlook: Outlook, candidate: Candidate) -> Content:
     if not candidate.fits:
         return Content.assemble(
             ("Nothing: this model does not fit. ", "bold"),
-            f"{safe(candidate.reason)}. Right gives more memory; Up goes to models that fit.",
+            f"{_sentence(candidate.reason)} Right gives more memory; Up goes to models that fit.",
         )
     name = f"{candidate.title} {candidate.preset.partition(':')[2]}"
     return Content.assemble(
         "Trains ", (name, "bold"), f" on {source_title(outlook.source)} for "
         f"{format_seconds(outlook.wish.seconds)}, tests it on pictures it has not seen, and saves "
-        f"it. Why this one: {safe(candidate.reason)}.\n"
+        f"it. {_sentence(candidate.reason)}\n"
         "Pause or stop at any time. If this window closes, the training goes on.",
     )  # fmt: skip
 
@@ -118,27 +119,35 @@ def on_enter(outlook: Outlook, candidate: Candidate) -> Content:
 def explanation(outlook: Outlook, candidate: Candidate) -> Content:
     """Return where every number of a candidate comes from."""
     model, budget = candidate.model, outlook.budget
-    accuracy = "unknown" if candidate.accuracy is None else format_percent(candidate.accuracy)
+    kind = "grey" if model.in_channels == 1 else "colour"
+    accuracy = "" if candidate.accuracy is None else f"{format_percent(candidate.accuracy)}, "
     rows = [
         ("Rank", safe(candidate.reason)),
-        ("Memory", f"{format_bytes(candidate.peak_bytes)} predicted: {safe(candidate.peak_basis)}"),
-        ("Allowed", f"{format_bytes(budget.bytes)} on {_device(budget)}: {safe(budget.source)}"),
+        ("Memory", f"{format_bytes(candidate.peak_bytes)}, {safe(candidate.peak_basis)}"),
+        ("Allowed", f"{format_bytes(budget.bytes)} on {_device(budget)}, {safe(budget.source)}"),
         (
             "An epoch",
-            f"{format_seconds(candidate.seconds_per_epoch)}: {safe(candidate.time_basis)}",
+            f"{format_seconds(candidate.seconds_per_epoch)}, {safe(candidate.time_basis)}",
         ),
-        ("Accuracy", f"{accuracy}: {safe(candidate.accuracy_basis)}"),
+        ("Accuracy", f"{accuracy}{safe(candidate.accuracy_basis)}"),
         ("Batch", _batch(candidate)),
-        (
-            "Input",
-            f"{model.image_width} × {model.image_height} pixels, {model.in_channels} channels",
-        ),
+        ("Input", f"{model.image_width} × {model.image_height} pixels, {kind}"),
         ("Tokens", f"{model.num_tokens} patches of {model.patch_size} × {model.patch_size} pixels"),
         ("Mixing", f"{model.token_mixer}, {model.depth} blocks, {model.embed_dim} channels"),
         ("Weights", f"{candidate.parameters:,}"),
         *(("Data", safe(note)) for note in outlook.source.notes),
     ]
-    return _table(rows, width=11)
+    return _table([line for name, text in rows for line in _wrapped(name, text)], width=11)
+
+
+def _wrapped(name: str, text: str) -> list[tuple[str, str]]:
+    first, *rest = wrap(text, _EXPLANATION_WIDTH) or [""]
+    return [(name, first), *(("", line) for line in rest)]
+
+
+def _sentence(words: str) -> str:
+    words = safe(words)
+    return f"{words[:1].upper()}{words[1:]}."
 
 
 def _batch(candidate: Candidate) -> str:

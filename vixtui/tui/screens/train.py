@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
-from rich.text import Text
 from textual import on, work
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
-from textual.widgets import RichLog, Static
+from textual.widgets import Static
 
 from vixtui.errors import UsageError, VixtuiError
 from vixtui.runs import control
@@ -30,8 +29,10 @@ from vixtui.tui.messages import OpenRun, StartTraining
 from vixtui.tui.screens.base import TabScreen
 from vixtui.tui.widgets.chart import Chart
 from vixtui.tui.widgets.fluid import Fluid
+from vixtui.tui.widgets.log_pane import LogPane
 
 _LIFE_SECONDS = 1.0
+_STARTING = "Starting the engine and measuring what is fastest here: a few seconds."
 
 
 class TrainScreen(TabScreen):
@@ -74,6 +75,7 @@ Memory: predicted before the start, measured while it runs; the limit is never e
         self._tail: EventTail | None = None
         self._curves = RunCurves()
         self._asked: Command | None = None
+        self._quiet = True  # no event has come since the run was opened
 
     def body(self) -> Iterable[Widget]:
         terminal = self.vixtui.terminal
@@ -90,7 +92,7 @@ Memory: predicted before the start, measured while it runs; the limit is never e
                 )
             with Vertical(classes="panel", id="train-side"):
                 yield Fluid(id="train-facts")
-                yield RichLog(id="train-log", max_lines=2000, wrap=True, min_width=20)
+                yield LogPane(id="train-log")
 
     def on_mount(self) -> None:
         """Follow the app's current run."""
@@ -103,12 +105,13 @@ Memory: predicted before the start, measured while it runs; the limit is never e
 
     def _show_run(self, run: RunDirectory | None) -> None:
         self.run, self._tail, self._config, self.state = run, None, None, ""
-        self._asked = None
+        self._asked, self._quiet = None, True
         self._forget()
-        self.query_one(RichLog).clear()
+        self.query_one(LogPane).clear()
         if run is not None:
             self._load(run)
         self._refresh()
+        self.refresh_bindings()
 
     def _show_starting(self, title: str) -> None:
         if title:
@@ -142,11 +145,8 @@ Memory: predicted before the start, measured while it runs; the limit is never e
             self._refresh()
 
     def _poll(self) -> None:
-        log = self.query_one(RichLog)
-        if not log.is_vertical_scroll_end and not log.has_focus:
-            log.scroll_end(animate=False)
         if self._tail is not None and (events := self._tail.poll()):
-            ended = self.progress.ended
+            ended, self._quiet = self.progress.ended, False
             self._apply(events)
             self._check_life()
             if self.progress.ended and not ended:
@@ -156,23 +156,22 @@ Memory: predicted before the start, measured while it runs; the limit is never e
         for event in events:
             self.progress.apply(event)
         self._curves.update(self.progress, events)
-        log = self.query_one(RichLog)
-        for event in events:
-            if line := story.log_line(event):
-                log.write(Text(line))
+        lines = [line for event in events if (line := story.log_line(event))]
+        if lines:
+            self.query_one(LogPane).add(lines)
         self._refresh()
 
     def _check_life(self) -> None:
         if self.run is None or self._tail is None:
             return
         state = self.run.state(self.progress)
-        if state in ("stopped", "failed", "lost") and self.vixtui.engine_lives(self.run):
+        resuming = self._quiet and self.vixtui.engine_lives(self.run)
+        if resuming and state in ("stopped", "failed", "lost"):
             state = "starting"
         if state != self.state:
-            self.state = state
-            if state != "training":
-                self._asked = None
+            self.state, self._asked = state, None
             self._refresh()
+            self.refresh_bindings()
 
     def _tell_end(self) -> None:
         if not self.is_current and self.run is not None:
@@ -185,7 +184,6 @@ Memory: predicted before the start, measured while it runs; the limit is never e
         facts = story.facts(self._config, self.progress, self._shown_state(), ascii=ascii)
         self.query_one(Fluid).show(partial(story.fact_text, facts))
         self._show_banner()
-        self.refresh_bindings()
 
     def _shown_state(self) -> str:
         if self.vixtui.starting or (self.run is not None and not self.state):
@@ -203,15 +201,15 @@ Memory: predicted before the start, measured while it runs; the limit is never e
         banner.update(text)
 
     def _banner(self) -> tuple[Content, bool]:
+        if self._shown_state() == "starting":
+            return Content(_STARTING), False
         if self.run is None:
-            text = "" if self.vixtui.starting else "Press 1 to pick a model, or 5 to open a run."
-            return Content(text), False
+            return Content("Press 1 to pick a model, or 5 to open a run."), False
         if self.state == "done":
-            result = "Done. "
-            if (tested := self.progress.tested) is not None:
-                result += f"{format_percent(tested.top1)} right on {tested.images:,} test pictures."
-            hint = " Enter shows the test, 4 tries a picture of yours."
-            return Content.assemble((result, "bold"), hint), False
+            tested = self.progress.tested
+            right = "" if tested is None else f" {format_percent(tested.top1)} right in the test."
+            hint = "Enter shows the test, 4 tries your pictures."
+            return Content.assemble((f"Done.{right}", "bold"), " ", hint), False
         exit_code = self.vixtui.engine_exit(self.run)
         advice = story.advice(self.state, self.progress, exit_code)
         if advice is None:

@@ -6,6 +6,15 @@ from dataclasses import dataclass, field
 
 # Bit of each dot in a braille cell, by column and row (U+2800).
 _DOT_BITS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
+# Bits of rows `top` to `bottom` of a cell's column: _SPANS[column][top][bottom].
+_SPANS = tuple(
+    tuple(
+        tuple(sum(column[top : bottom + 1]) for bottom in range(4)) for top in range(4)
+    )
+    for column in _DOT_BITS
+)  # fmt: skip
+_LOOSE = (0x01 | 0x04, 0x10 | 0x80)
+"""Every other dot of a cell's columns, as on a chess board."""
 _LETTERS = "*o+x#@"
 BAND = 100
 """Added to a curve's number for cells that show only its spread."""
@@ -56,20 +65,27 @@ class Canvas:
     def band(self, curve: int, x: int, top: int, bottom: int) -> None:
         """Show the spread from `top` to `bottom` at `x` in loose dots."""
         if not self.ascii:
-            for y in range(top, bottom + 1):
-                if (x + y) % 2 == 0:
-                    self._vertical(self._bands, curve, x, y, y)
+            self._vertical(self._bands, curve, x, top, bottom, _LOOSE[x & 1])
 
     def _vertical(
-        self, layer: dict[tuple[int, int], tuple[int, int]], curve: int, x: int, y0: int, y1: int
+        self,
+        layer: dict[tuple[int, int], tuple[int, int]],
+        curve: int,
+        x: int,
+        y0: int,
+        y1: int,
+        mask: int = 0xFF,
     ) -> None:
-        for y in range(min(y0, y1), max(y0, y1) + 1):
-            if self.ascii:
+        low, high = (y0, y1) if y0 <= y1 else (y1, y0)
+        if self.ascii:
+            for y in range(low, high + 1):
                 layer[x, y] = (1, curve)
-            else:
-                cell = (x >> 1, y >> 2)
-                bits = layer.get(cell, (0, 0))[0]
-                layer[cell] = (bits | _DOT_BITS[x & 1][y & 3], curve)
+            return
+        spans = _SPANS[x & 1]
+        for row in range(low >> 2, (high >> 2) + 1):
+            cell = (x >> 1, row)
+            bits = spans[max(0, low - 4 * row)][min(3, high - 4 * row)] & mask
+            layer[cell] = (layer.get(cell, (0, 0))[0] | bits, curve)
 
     def row(self, number: int) -> list[tuple[str, int | None]]:
         """Return the row's cells as (text, curve), neighbours of one curve joined.

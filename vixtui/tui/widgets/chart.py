@@ -77,14 +77,16 @@ class Chart(Widget):
         size = self.content_size
         if not self._strips or self._drawn_size != size:
             self._strips, self._drawn_size = self.draw(size.width, size.height), size
-        return self._strips[y] if y < len(self._strips) else Strip.blank(size.width)
+        return (
+            self._strips[y] if y < len(self._strips) else Strip.blank(size.width, self.rich_style)
+        )
 
     def draw(self, width: int, height: int) -> list[Strip]:
         """Return the chart's rows for a size in cells."""
         background = self.rich_style
         legend = self._legend(width)
         rows = height - 3
-        frame = _Frame.around(self._curves, self.log_y, self._y_range, max(1, rows // 3))
+        frame = _Frame.around(self._curves, self.log_y, self._y_range, max(2, rows // 3))
         if frame is None or rows < 2 or width < 24:
             lines = [legend, *([Text("")] * max(0, (height - 2) // 2)), self._nothing(frame, width)]
             return [self._strip(line, width, background) for line in lines[:height]]
@@ -92,27 +94,31 @@ class Chart(Widget):
         canvas = Canvas(width - margin, rows, self._terminal.ascii)
         for number, curve in enumerate(self._curves):
             _plot(canvas, frame, number, curve.series)
-        body = self._body(canvas, frame, margin)
+        body = self._body(canvas, frame, margin, background)
         corner, dash = ("+", "-") if self._terminal.ascii else ("└", "─")
         axis = Text(" " * (margin - 1) + corner + dash * (width - margin), style="dim")
         right = f"{self._x_name} {tick_label(round(frame.x_high, 2))}"
         left = tick_label(round(frame.x_low, 2))
         ends = " " * margin + left + right.rjust(width - margin - len(left))
-        rows_of_text = [legend, *body, axis, Text(ends, style="dim")]
-        return [self._strip(line, width, background) for line in rows_of_text[:height]]
+        feet = [self._strip(line, width, background) for line in (axis, Text(ends, style="dim"))]
+        return [self._strip(legend, width, background), *body, *feet]
 
-    def _body(self, canvas: Canvas, frame: _Frame, margin: int) -> list[Text]:
+    def _body(self, canvas: Canvas, frame: _Frame, margin: int, base: Style) -> list[Strip]:
         labels = {frame.row(value, canvas.rows): label for value, label in frame.ticks}
         tick, wall = ("+", "|") if self._terminal.ascii else ("┤", "│")
-        lines = []
+        numbers = range(len(self._curves))
+        styles = {
+            curve: base + self._curve_style(curve)
+            for curve in (None, *numbers, *(BAND + number for number in numbers))
+        }
+        dim = base + Style(dim=True)
+        strips = []
         for row in range(canvas.rows):
             edge = tick if row in labels else wall
-            line = Text(labels.get(row, "").rjust(margin - 2) + " " + edge, style="dim")
-            line = Text.assemble(line)
-            for text, curve in canvas.row(row):
-                line.append(text, self._curve_style(curve))
-            lines.append(line)
-        return lines
+            label = Segment(labels.get(row, "").rjust(margin - 2) + " " + edge, dim)
+            cells = [Segment(text, styles[curve]) for text, curve in canvas.row(row)]
+            strips.append(Strip([label, *cells], margin + canvas.columns))
+        return strips
 
     def _legend(self, width: int) -> Text:
         title = self._title + (" (log)" if self.log_y else "")
@@ -128,9 +134,8 @@ class Chart(Widget):
         return line.append_text(entries)
 
     def _nothing(self, frame: _Frame | None, width: int) -> Text:
-        return Text(
-            "no values yet" if frame is None else "too small to draw", "dim", justify="center"
-        )
+        text = "no values yet" if frame is None else "too small to draw"
+        return Text(text.center(width), "dim")
 
     def _curve_style(self, curve: int | None) -> Style:
         if curve is None:

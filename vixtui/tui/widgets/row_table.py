@@ -48,13 +48,16 @@ class RowTable(DataTable[Text]):
         in_range = 0 <= self.cursor_row < len(self._rows)
         return self._rows[self.cursor_row][0] if in_range else None
 
-    def show_rows(self, rows: Sequence[tuple[str, Sequence[Text | str]]]) -> None:
+    def show_rows(
+        self, rows: Sequence[tuple[str, Sequence[Text | str]]], *, from_top: bool = False
+    ) -> None:
         """Replace all rows; the cursor stays on the row with the same key.
 
         Args:
             rows: key and cells of each, one cell a column; strings must be safe to show.
+            from_top: put the cursor on the first row instead.
         """
-        chosen = self.chosen
+        chosen = None if from_top else self.chosen
         self._rows = list(rows)
         self._fill(chosen)
 
@@ -75,7 +78,7 @@ class RowTable(DataTable[Text]):
         ]  # fmt: skip
         taken = sum(self._columns[n].width * (not self._columns[n].stretch) + 2 for n in shown)
         room = self.scrollable_content_region.width - taken
-        scroll_y = self.scroll_y
+        scroll_y = self.scroll_y if chosen is not None else 0
         self.clear(columns=True)
         for number in shown:
             column = self._columns[number]

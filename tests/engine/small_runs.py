@@ -1,0 +1,63 @@
+"""Small runs for the engine's tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vixtui.data.sources import open_source
+from vixtui.presets import preset
+from vixtui.runs.config import DataConfig, Plan, Recipe, RunConfig
+from vixtui.runs.directory import RunDirectory, create_run
+
+
+def make_run(
+    source: str = "digits",
+    *,
+    run_id: str = "run",
+    preset_name: str = "hybrid-vin-rope:tiny",
+    micro_batch: int = 64,
+    precision: str = "fp32",
+    seed: int = 0,
+    **recipe: Any,
+) -> RunDirectory:
+    """Write the directory of a run that is quick to train."""
+    found = open_source(source, seed=seed)
+    model = preset(preset_name).model_config(
+        image_height=found.image_height,
+        image_width=found.image_width,
+        in_channels=found.in_channels,
+        num_classes=len(found.classes),
+    )
+    data = DataConfig(
+        source=found.source,
+        classes=found.classes,
+        image_height=found.image_height,
+        image_width=found.image_width,
+        in_channels=found.in_channels,
+        fingerprint=found.fingerprint,
+        train=len(found.split.train),
+        validation=len(found.split.validation),
+        test=len(found.split.test),
+        horizontal_flip=found.horizontal_flip,
+    )
+    plan = Plan(
+        device="cpu",
+        micro_batch=micro_batch,
+        precision=precision,  # type: ignore[arg-type]
+        threads=1,
+        budget_bytes=4 * 10**9,
+        predicted_peak_bytes=10**9,
+        basis="test",
+    )
+    config = RunConfig(
+        id=run_id,
+        created="2026-01-01 00:00:00",
+        vixtui="0",
+        preset=preset(preset_name).name,
+        seed=seed,
+        model=model,
+        data=data,
+        recipe=Recipe(**({"epochs": 2} | recipe)),
+        plan=plan,
+    )
+    return create_run(config, found.split.to_json())

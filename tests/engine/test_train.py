@@ -1,0 +1,245 @@
+"""Promises of a training run: exact resume, honest selection, no lost work."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from small_runs import make_run
+from vixtui.data.split import Split
+from vixtui.runs import control
+from vixtui.runs.directory import RunDirectory
+from vixtui.runs.events import (
+    Checkpointed,
+    DataChecked,
+    Event,
+    Failed,
+    Finished,
+    ModelBuilt,
+    RunStarted,
+    StepDone,
+    Stopped,
+    Tested,
+    Validated,
+    read_events,
+)
+from vixtui.runs.process import start_training
+from vixtui.runs.weights import read_card
+
+WAIT_SECONDS = 120.0
+
+
+def finish(run: RunDirectory) -> list[Event]:
+    code = start_training(run).wait(WAIT_SECONDS)
+    assert code == 0, run.log_path.read_text()
+    return list(read_events(run.events_path))
+
+
+def wait_for(run: RunDirectory, kind: type[Event], number: int = 1) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < deadline:
+        seen = sum(isinstance(event, kind) for event in read_events(run.events_path))
+        if seen >= number:
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"no {kind.__name__}: {run.log_path.read_text()}")
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def of(events: list[Event], kind: type[Event]) -> list[Event]:
+    return [event for event in events if isinstance(event, kind)]
+
+
+def test_a_run_tells_its_story_in_order_and_leaves_a_model() -> None:
+    run = make_run()
+    events = finish(run)
+    kinds = [type(event) for event in events]
+    for earlier, later in (
+        (RunStarted, DataChecked),
+        (DataChecked, ModelBuilt),
+        (ModelBuilt, StepDone),
+        (Validated, Tested),
+        (Tested, Finished),
+    ):
+        assert kinds.index(earlier) < kinds.index(later)
+    assert [event.seq for event in events] == list(range(len(events)))
+    evaluation = json.loads(run.evaluation_path.read_text())
+    assert sum(map(sum, evaluation["confusion"])) == evaluation["images"] > 0
+    card = read_card(run.model_path)
+    assert card.metrics["test"]["top1"] == evaluation["top1"]
+    assert not run.lock_path.exists()
+
+
+def test_resume_after_kill_is_bit_identical() -> None:
+    options = {"epochs": 12, "ema": 0.95}
+    whole, killed = make_run(run_id="whole", **options), make_run(run_id="killed", **options)
+    finish(whole)
+    process = start_training(killed)
+    wait_for(killed, StepDone, 3)
+    process.kill()
+    process.wait()
+    assert killed.state() == "lost"
+    assert killed.state_path.exists()
+    events = finish(killed)
+    assert len(of(events, RunStarted)) == 2
+    assert digest(killed.model_path) == digest(whole.model_path)
+    first, second = (json.loads(run.evaluation_path.read_text()) for run in (whole, killed))
+    assert first["top1"] == second["top1"]
+    assert first["confusion"] == second["confusion"]
+
+
+@pytest.mark.parametrize("way", ["control", "SIGTERM", "SIGINT"])
+def test_stop_saves_and_resume_goes_on_exactly(way: str) -> None:
+    whole, stopped = make_run(run_id="whole", epochs=10), make_run(run_id="stopped", epochs=10)
+    finish(whole)
+    process = start_training(stopped)
+    wait_for(stopped, StepDone, 2)
+    if way == "control":
+        control.send(stopped.control_path, "stop")
+    else:
+        process.send_signal(getattr(signal, way))
+    assert process.wait(WAIT_SECONDS) == 0
+    assert stopped.state() == "stopped"
+    last = of(list(read_events(stopped.events_path)), Stopped)[-1]
+    assert last.step > 0
+    events = finish(stopped)
+    assert of(events, RunStarted)[-1].resumed_step == last.step
+    assert digest(stopped.model_path) == digest(whole.model_path)
+
+
+def test_pause_waits_and_resume_goes_on() -> None:
+    run = make_run(epochs=10)
+    process = start_training(run)
+    wait_for(run, StepDone, 2)
+    control.send(run.control_path, "pause")
+    deadline = time.monotonic() + WAIT_SECONDS
+    while run.progress().phase != "paused":
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    steps = len(run.progress().steps)
+    time.sleep(0.5)
+    assert len(run.progress().steps) == steps
+    control.send(run.control_path, "resume")
+    assert process.wait(WAIT_SECONDS) == 0
+    assert run.state() == "done"
+
+
+def test_accumulation_learns_like_one_large_batch() -> None:
+    losses = []
+    for micro_batch in (64, 16):
+        run = make_run(
+            run_id=f"micro-{micro_batch}",
+            micro_batch=micro_batch,
+            color_jitter=0.0,
+            erase=0.0,
+            crop=0.0,
+        )
+        losses.append(of(finish(run), Validated)[-1].loss)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+def test_time_limit_ends_on_time_with_the_schedule_done() -> None:
+    run = make_run(epochs=None, seconds=12.0)
+    events = finish(run)
+    finished, steps = of(events, Finished)[0], of(events, StepDone)
+    trained = of(events, Tested)[0].t - of(events, RunStarted)[0].t
+    assert finished.reason == "time"
+    assert trained < 14
+    assert steps[-1].lr < 0.05 * max(step.lr for step in steps)
+
+
+def test_early_stopping_ends_the_run() -> None:
+    run = make_run(epochs=200, patience=1, lr=1e-9)
+    assert of(finish(run), Finished)[0].reason == "early stopping"
+
+
+def test_same_seed_same_weights_other_seed_other_weights() -> None:
+    runs = [make_run(run_id=f"r{i}", seed=seed, epochs=1) for i, seed in enumerate((1, 1, 2))]
+    for run in runs:
+        finish(run)
+    first, again, other = (digest(run.model_path) for run in runs)
+    assert first == again
+    assert first != other
+
+
+def test_test_pictures_are_never_trained_or_selected_on() -> None:
+    run = make_run()
+    split = Split.from_json(run.split_path.read_bytes())
+    parts = [{item for item, _ in part} for part in (split.train, split.validation, split.test)]
+    assert not parts[0] & parts[1]
+    assert not parts[2] & (parts[0] | parts[1])
+    finish(run)
+    assert read_card(run.model_path).metrics["validation"]["images"] == len(parts[1])
+
+
+def test_a_loss_that_is_no_number_ends_with_advice_and_keeps_the_state() -> None:
+    run = make_run(lr=1e18, epochs=20, grad_clip=0.0)
+    process = start_training(run)
+    assert process.wait(WAIT_SECONDS) == 1
+    failed = of(list(read_events(run.events_path)), Failed)[0]
+    assert "--lr" in failed.message
+    assert run.state_path.exists()
+
+
+def test_two_engines_never_share_a_run() -> None:
+    run = make_run(epochs=30)
+    first = start_training(run)
+    wait_for(run, ModelBuilt)
+    second = start_training(run)
+    assert second.wait(WAIT_SECONDS) == 2
+    assert first.poll() is None
+    assert "another process" in run.log_path.read_text()
+    first.kill()
+    first.wait()
+
+
+def test_missing_pictures_end_with_one_line_and_exit_code_3(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    for name in ("cat", "dog"):
+        (folder / name).mkdir(parents=True)
+        for index in range(6):
+            Image.new("RGB", (9, 9)).save(folder / name / f"{index}.png")
+    run = make_run(str(folder))
+    for path in folder.rglob("*.png"):
+        path.write_bytes(b"not a picture")
+    assert start_training(run).wait(WAIT_SECONDS) == 3
+    failed = of(list(read_events(run.events_path)), Failed)[0]
+    assert failed.exit_code == 3
+    assert "\n" not in failed.message
+
+
+def test_a_damaged_state_is_refused_with_one_line() -> None:
+    run = make_run(epochs=30)
+    process = start_training(run)
+    wait_for(run, Checkpointed)
+    process.kill()
+    process.wait()
+    run.state_path.write_bytes(run.state_path.read_bytes()[:-1000])
+    assert start_training(run).wait(WAIT_SECONDS) == 4
+    assert "damaged" in of(list(read_events(run.events_path)), Failed)[0].message
+
+
+@pytest.mark.skipif(os.name != "posix", reason="niceness is a POSIX notion")
+def test_the_engine_gives_way_to_other_programs() -> None:
+    run = make_run(epochs=30)
+    process = start_training(run)
+    wait_for(run, ModelBuilt)
+    shown = subprocess.run(
+        ["ps", "-o", "ni=", "-p", str(process.pid)], capture_output=True, text=True, check=True
+    )
+    environment = Path(f"/proc/{process.pid}/environ")
+    if environment.exists():
+        assert b"OMP_WAIT_POLICY=PASSIVE" in environment.read_bytes()
+    process.kill()
+    process.wait()
+    assert int(shown.stdout) >= 10
