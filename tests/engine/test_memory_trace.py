@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
-from vixtui.memory.figures import read_figures, step_cost
+from vixtui.memory.cost import step_cost
+from vixtui.memory.figures import read_figures
 from vixtui.memory.trace import count_parameters, trace_config, trace_step
 from vixtui.models.config import ModelConfig
 from vixtui.models.vision_xformer import build

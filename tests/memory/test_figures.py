@@ -9,17 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vixtui.memory.cost import StepCost, step_cost
 from vixtui.memory.engine import cpu_bytes, gpu_bytes
 from vixtui.memory.figures import (
     Figures,
     PresetFigures,
-    StepCost,
     StepFigures,
     encode_figures,
     model_options,
     read_figures,
     stale_presets,
-    step_cost,
 )
 from vixtui.memory.grid import largest_side, traced_sizes
 from vixtui.models.config import ModelConfig

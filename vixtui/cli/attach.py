@@ -62,7 +62,9 @@ def watch(
         watched = follow(run, view, start=start, seen=seen, stop_on_interrupt=stop_on_interrupt)
     code = exit_code(run, watched)
     if not json:
-        from vixtui.cli.summary import print_summary
+        from vixtui.cli.summary import print_summary, say_what_next
 
         print_summary(run, watched.progress)
+        if watched.progress.phase == "done":
+            say_what_next(run)
     return code

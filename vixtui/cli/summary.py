@@ -16,7 +16,7 @@ _WEAKEST = 3
 
 
 def print_summary(run: RunDirectory, progress: RunProgress) -> None:
-    """Print what came out of a run, and the next commands on stderr."""
+    """Print what came out of a run."""
     config = run.config()
     facts = [
         ("model", f"{config.preset}, {config.model.embed_dim} wide, {config.model.depth} deep"),
@@ -29,12 +29,15 @@ def print_summary(run: RunDirectory, progress: RunProgress) -> None:
         size = format_bytes(run.model_path.stat().st_size)
         facts.append(("weights", f"{run.model_path} ({size})"))
     output.print_facts(facts, title=f"run {run.id}: {run.state(progress)}")
-    if progress.phase == "done":
-        name = shlex.quote(run.id)
-        narrate.note("next:")
-        narrate.note(f"  vixtui predict --model {name} PICTURE…")
-        narrate.note(f"  vixtui evaluate {name}")
-        narrate.note("  vixtui")
+
+
+def say_what_next(run: RunDirectory) -> None:
+    """Name the commands that one wants after a training, on stderr."""
+    name = shlex.quote(run.id)
+    narrate.note("next:")
+    narrate.note(f"  vixtui predict --model {name} PICTURE…")
+    narrate.note(f"  vixtui evaluate {name}")
+    narrate.note("  vixtui")
 
 
 def read_evaluation(run: RunDirectory) -> dict[str, Any] | None:
@@ -77,10 +80,9 @@ def _training_facts(progress: RunProgress) -> list[tuple[str, str]]:
             ("best validation", f"{format_percent(best.top1)} top-1 after epoch {best.epoch}")
         )
     if (end := progress.finished) is not None:
-        epochs = progress.epochs[-1].epoch if progress.epochs else end.best_epoch
-        facts.append(
-            ("training", f"{epochs} epochs in {format_seconds(end.seconds)}, ended by {end.reason}")
-        )
+        epochs = progress.last_step.epoch if progress.last_step else end.best_epoch
+        how = f"{epochs:.1f} epochs in {format_seconds(end.seconds)}, ended by {end.reason}"
+        facts.append(("training", how))
     return facts
 
 

@@ -1,29 +1,24 @@
 """What a training step of each preset takes, from ``figures.json``; never imports torch.
 
 ``vixtui.memory.trace`` makes the file. A step needs a + b · batch bytes, the largest over a few
-such lines; between traced token counts and patch areas the figures are interpolated.
+such lines.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from vixtui.models.config import ModelConfig
 from vixtui.presets import Preset, all_presets
 
 PATH = Path(__file__).with_name("figures.json")
 SCHEMA_VERSION = 1
 BASIS_CLASSES = 10
 BASIS_CHANNELS = 3
-# Weight, gradient, two AdamW moments and the averaged weight, in single precision.
-BYTES_A_PARAMETER = 20
-_GRADIENT_BYTES = 4
 
 Line = tuple[int, int]
 """Intercept and slope of a quantity that grows with the batch."""
@@ -77,109 +72,6 @@ class Figures:
     torch: str
     sources: str
     presets: Mapping[str, PresetFigures]
-
-
-@dataclass(frozen=True, slots=True)
-class StepCost:
-    """What one optimizer step takes.
-
-    Args:
-        parameters: number of weights.
-        peak_bytes: the most allocated at once, on fake tensors in single precision.
-        flops, moved_bytes, kernels: of all micro-batches of the step together.
-    """
-
-    parameters: int
-    peak_bytes: int
-    flops: int
-    moved_bytes: int
-    kernels: int
-
-
-def step_cost(
-    figures: PresetFigures, model: ModelConfig, *, micro_batch: int, batch_size: int
-) -> StepCost:
-    """Return what a step of `model` takes.
-
-    Args:
-        figures: of the preset that `model` comes from.
-        micro_batch: pictures a forward pass.
-        batch_size: pictures a step; gradients stay allocated between its micro-batches.
-
-    Raises:
-        ValueError: for larger pictures than any traced.
-    """
-    patches = _by_patch(figures)
-    if max(model.image_height, model.image_width) > figures.largest_side:
-        raise ValueError(f"it is offered for up to {figures.largest_side} pixels a side")
-    rows, columns = model.grid
-
-    def at(value: Callable[[StepFigures], float]) -> float:
-        return _interpolate(patches, value, model.patch_size, rows * columns)
-
-    parameters = round(at(lambda s: s.parameters))
-    wanted = parameters
-    if model.in_channels == 1:
-        wanted = round(at(lambda s: s.grey_parameters))
-    extra_classes = model.num_classes - BASIS_CLASSES
-    wanted += (model.embed_dim + 1) * extra_classes
-    accumulated = micro_batch < batch_size
-    passes = -(-batch_size // micro_batch)
-    return StepCost(
-        parameters=wanted,
-        peak_bytes=round(
-            at(lambda s: s.peak_bytes(micro_batch))
-            + BYTES_A_PARAMETER * (wanted - parameters)
-            + 4 * 4 * micro_batch * extra_classes  # logits, their softmax and both gradients
-            + _GRADIENT_BYTES * wanted * accumulated
-        ),
-        flops=batch_size
-        * round(at(lambda s: s.flops_per_image) + 6 * model.embed_dim * extra_classes),
-        moved_bytes=round(at(lambda s: s.moved_bytes(micro_batch)) * passes),
-        kernels=round(at(lambda s: s.kernels)) * passes,
-    )
-
-
-def _by_patch(figures: PresetFigures) -> dict[int, list[StepFigures]]:
-    def patch_size(step: StepFigures) -> int:
-        return step.patch_size
-
-    ordered = sorted(figures.steps, key=patch_size)
-    return {patch: list(steps) for patch, steps in groupby(ordered, key=patch_size)}
-
-
-def _interpolate(
-    patches: dict[int, list[StepFigures]],
-    value: Callable[[StepFigures], float],
-    patch: int,
-    tokens: int,
-) -> float:
-    """Return a figure for any patch size and token count: linear in patch area, then in tokens."""
-    low = max(size for size in patches if size <= patch)
-    high = min(size for size in patches if size >= patch)
-    at_low = _over_tokens(patches[low], value, tokens)
-    if low == high:
-        return at_low
-    share = (patch**2 - low**2) / (high**2 - low**2)
-    return at_low + share * (_over_tokens(patches[high], value, tokens) - at_low)
-
-
-def _over_tokens(
-    steps: list[StepFigures], value: Callable[[StepFigures], float], tokens: int
-) -> float:
-    """Return the parabola through the three traced token counts nearest to `tokens`.
-
-    Weights, operations and memory are polynomials of degree two at most in the tokens.
-    """
-    nearest = sorted(steps, key=lambda step: abs(step.tokens - tokens))[:3]
-    total = 0.0
-    for step in nearest:
-        weight = 1.0
-        for other in nearest:
-            if other is not step:
-                weight *= (tokens - other.tokens) / (step.tokens - other.tokens)
-        total += weight * value(step)
-    return total
 
 
 @cache

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from vixtui.errors import UsageError
 from vixtui.hardware.machine import Machine
+from vixtui.memory.cost import StepCost, step_cost
 from vixtui.memory.engine import CPU_BASIS, GPU_BASIS, cpu_bytes, gpu_bytes
-from vixtui.memory.figures import PresetFigures, StepCost, read_figures, step_cost
+from vixtui.memory.figures import PresetFigures, read_figures
 from vixtui.models.config import ModelConfig
 from vixtui.planning.accuracy import Measurement, comparable, read_measurements
 from vixtui.planning.speed import (

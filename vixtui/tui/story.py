@@ -184,7 +184,7 @@ def advice(state: str, progress: RunProgress, engine_exit: int | None) -> Advice
     if engine_exit in (-9, 137):
         return Advice(
             "The system ended the engine, most likely because memory ran out.",
-            "Close other programs and press r to go on from the last save; or pick a smaller model.",
+            "Close other programs and press r to go on from the last save; or pick a smaller one.",
         )
     ended = f" (exit code {engine_exit})" if engine_exit else ""
     return Advice(

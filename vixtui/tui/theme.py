@@ -49,7 +49,7 @@ class Terminal:
         color: False under ``NO_COLOR`` and on a dumb terminal.
         ascii: letters only: no braille, blocks or box drawing.
         few_colors: 16 colours or less.
-        remote: over SSH, where redraws are rarer.
+        remote: over SSH, where screens change more rarely.
     """
 
     color: bool = True
@@ -58,8 +58,8 @@ class Terminal:
     remote: bool = False
 
     @property
-    def redraws_per_second(self) -> int:
-        """How often a live screen looks for news."""
+    def polls_per_second(self) -> int:
+        """How often a live screen looks for news; it paints half as often."""
         return 4 if self.remote else 10
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
 
-from rich.text import Text
 from textual import on, work
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -92,8 +91,9 @@ class PickScreen(TabScreen):
 
     @dataclass
     class Opened(Message):
-        """The pictures have been looked at."""
+        """The pictures that were wished for have been looked at."""
 
+        wished: str
         source: DataSource
 
     @dataclass
@@ -114,7 +114,6 @@ class PickScreen(TabScreen):
         self.machine: Machine | None = None
         self.source: DataSource | None = None
         self.outlook: Outlook | None = None
-        self._planned_source: DataSource | None = None
         self._trouble = ""
 
     def body(self) -> Iterable[Widget]:
@@ -149,7 +148,7 @@ class PickScreen(TabScreen):
     @work(thread=True, exclusive=True, group="open")
     def _open(self, source: str) -> None:
         try:
-            self.post_message(self.Opened(choice.open_pictures(source)))
+            self.post_message(self.Opened(source, choice.open_pictures(source)))
         except VixtuiError as error:
             self.post_message(self.Trouble(error.message))
 
@@ -167,25 +166,19 @@ class PickScreen(TabScreen):
 
     @on(Opened)
     def _take_source(self, event: Opened) -> None:
-        self.source = event.source
-        self._replan()
+        if event.wished == self.wish.source:
+            self.source = event.source
+            self._replan()
 
     @on(Planned)
     def _take_outlook(self, event: Planned) -> None:
         if event.outlook.wish == self.wish:
-            stay = self._chosen_by_hand() and event.outlook.source == self._planned_source
             self.outlook, self._trouble = event.outlook, ""
-            self._planned_source = event.outlook.source
-            self.query_one(CandidateTable).show_rows(self._rows(), from_top=not stay)
+            table = self.query_one(CandidateTable)
+            rows = pick_text.rows(event.outlook, ascii=self.vixtui.terminal.ascii)
+            # The best row stays chosen unless the user went to another.
+            table.show_rows(rows, from_top=table.cursor_row <= 0)
             self._show()
-
-    def _chosen_by_hand(self) -> bool:
-        table = self.query_one(CandidateTable)
-        return table.chosen is not None and table.cursor_row > 0
-
-    def _rows(self) -> list[tuple[str, Sequence[Text | str]]]:
-        ascii = self.vixtui.terminal.ascii
-        return [] if self.outlook is None else pick_text.rows(self.outlook, ascii=ascii)
 
     @on(Trouble)
     def _take_trouble(self, event: Trouble) -> None:

@@ -75,6 +75,8 @@ Memory: predicted before the start, measured while it runs; the limit is never e
         self._tail: EventTail | None = None
         self._curves = RunCurves()
         self._asked: Command | None = None
+        self._shown_banner = Content("")
+        self._stale = False
         self._quiet = True  # no event has come since the run was opened
 
     def body(self) -> Iterable[Widget]:
@@ -100,7 +102,10 @@ Memory: predicted before the start, measured while it runs; the limit is never e
         self.query_one("#accuracy", Chart).show(self._curves.accuracy)
         self.watch(self.app, "current_run", self._show_run)
         self.watch(self.app, "starting", self._show_starting)
-        self.set_interval(1 / self.vixtui.terminal.redraws_per_second, self._poll)
+        polls_per_second = self.vixtui.terminal.polls_per_second
+        self.set_interval(1 / polls_per_second, self._poll)
+        # Painting takes most of the processor time, which the training can use better.
+        self.set_interval(2 / polls_per_second, self._redraw)
         self.set_interval(_LIFE_SECONDS, self._check_life)
 
     def _show_run(self, run: RunDirectory | None) -> None:
@@ -159,7 +164,11 @@ Memory: predicted before the start, measured while it runs; the limit is never e
         lines = [line for event in events if (line := story.log_line(event))]
         if lines:
             self.query_one(LogPane).add(lines)
-        self._refresh()
+        self._stale = True
+
+    def _redraw(self) -> None:
+        if self._stale:
+            self._refresh()
 
     def _check_life(self) -> None:
         if self.run is None or self._tail is None:
@@ -178,6 +187,7 @@ Memory: predicted before the start, measured while it runs; the limit is never e
             self.tell(f"{safe(self.run.id)}: {self.progress.phase}", error=self.state == "failed")
 
     def _refresh(self) -> None:
+        self._stale = False
         for chart in self.query(Chart):
             chart.redraw()
         ascii = self.vixtui.terminal.ascii
@@ -194,8 +204,11 @@ Memory: predicted before the start, measured while it runs; the limit is never e
         return wait.get(self._asked or "", self.state)
 
     def _show_banner(self) -> None:
-        banner = self.query_one("#train-banner", Static)
         text, trouble = self._banner()
+        if text == self._shown_banner:  # laying out the screen anew is slow
+            return
+        self._shown_banner = text
+        banner = self.query_one("#train-banner", Static)
         banner.set_class(bool(text), "-shown")
         banner.set_class(trouble, "-trouble")
         banner.update(text)

@@ -20,8 +20,12 @@ class Fluid(Widget):
 
     def show(self, write: Callable[[int], Content]) -> None:
         """Show `write`'s text, given the width in cells; one screen line a line."""
+        before = self._height()
         self._write = write
-        self.refresh(layout=True)
+        self.refresh(layout=self._height() != before)
+
+    def _height(self) -> int:
+        return self._write(self.content_size.width).plain.count("\n") + 1
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         return self._write(width).plain.count("\n") + 1
