@@ -9,7 +9,7 @@ HOME_VARIABLE = "VIXTUI_HOME"
 
 
 def home() -> Path:
-    """Return the folder of all runs and downloads: ``$VIXTUI_HOME`` or the platform's data folder."""
+    """Return the folder of all runs and downloads: ``$VIXTUI_HOME`` or the system's data folder."""
     if chosen := os.environ.get(HOME_VARIABLE):
         return Path(chosen).expanduser()
     import platformdirs

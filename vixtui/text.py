@@ -34,7 +34,9 @@ def format_bytes(count: float) -> str:
     value = float(count)
     for unit in ("B", "kB", "MB", "GB"):
         if abs(value) < 999.5:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:#.3g} {unit}".replace(". ", " ")
+            return (
+                f"{value:.0f} {unit}" if unit == "B" else f"{value:#.3g} {unit}".replace(". ", " ")
+            )
         value /= 1000
     return f"{value:.2f} TB"
 

@@ -50,7 +50,11 @@ def parse_seconds(text: str, *, option: str = "--time") -> float:
     """
     compact = text.strip().lower().replace(" ", "")
     parts = _AMOUNT.findall(compact)
-    if parts and "".join(n + u for n, u in parts) == compact and all(u in _SECONDS for _, u in parts):
+    if (
+        parts
+        and "".join(n + u for n, u in parts) == compact
+        and all(u in _SECONDS for _, u in parts)
+    ):
         seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
         if 0 < seconds <= 365 * 86400:
             return seconds

@@ -35,8 +35,7 @@ class Result:
 
 
 @pytest.fixture(autouse=True)
-def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VIXTUI_HOME", str(tmp_path / "home"))
+def _fake_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         process, "_command", lambda *rest: [sys.executable, str(FAKE_ENGINE), *rest]
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from small_runs import make_run
+
 from vixtui.data.split import Split
 from vixtui.runs import control
 from vixtui.runs.directory import RunDirectory

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from vixtui.models.config import ModelConfig
 from vixtui.presets import preset
 
@@ -26,9 +27,7 @@ GOOD = preset("vin:tiny").model_config(
         ({"in_channels": 4}, "1 or 3"),
     ],
 )
-def test_unreasonable_descriptions_are_refused(
-    changes: dict[str, object], message: str
-) -> None:
+def test_unreasonable_descriptions_are_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ModelConfig.from_dict({**GOOD.to_dict(), **changes})
 

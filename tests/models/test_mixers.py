@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from torch import Tensor
+
 from vixtui.models.config import ModelConfig
 from vixtui.models.mixers import build_mixer
 from vixtui.models.mixers.nystromformer import pseudo_inverse

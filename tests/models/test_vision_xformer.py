@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from vixtui.models.config import ATTENTION_MIXERS, ModelConfig
 from vixtui.models.vision_xformer import DropPath, build
 from vixtui.presets import all_presets
@@ -106,9 +107,7 @@ def configs(draw: st.DrawFn) -> ModelConfig:
     return ModelConfig(
         token_mixer=mixer,  # type: ignore[arg-type]
         embedding=embedding,  # type: ignore[arg-type]
-        positions=draw(
-            st.sampled_from(["learned", "none"] + ["rotary", "rotary-2d"] * attention)
-        ),
+        positions=draw(st.sampled_from(["learned", "none"] + ["rotary", "rotary-2d"] * attention)),
         pooling=draw(st.sampled_from(["mean"] + ["class"] * (mixer != "mlp"))),
         image_height=draw(st.integers(1, 21)),
         image_width=draw(st.integers(1, 21)),

@@ -77,4 +77,4 @@ def test_recommend_and_predict_from_another_folder(program: Path, tmp_path: Path
     picture = ROOT / "assets" / "samples" / "digit-3.png"
     answer = run(program, "predict", str(picture), "--json", folder=tmp_path)
     prediction = json.loads(answer)["predictions"][0]
-    assert len(prediction["top"]) == 5
+    assert sum(guess["probability"] for guess in prediction["top"]) <= 1

@@ -45,9 +45,7 @@ def calibrate(
     precisions = ["fp32", "bf16"] if _native_bf16(device) else ["fp32"]
     if precision != "auto":
         precisions = [precision]
-    tried = [
-        _time(run, device, number, kind) for kind in precisions for number in thread_choices
-    ]
+    tried = [_time(run, device, number, kind) for kind in precisions for number in thread_choices]
     best = min(
         tried, key=lambda speed: speed.seconds * (_WORTH_IT if speed.precision == "bf16" else 1)
     )

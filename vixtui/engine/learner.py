@@ -53,7 +53,9 @@ class Learner:
         )
         self.averaged.requires_grad_(self.averaged is self.model)
         self.optimizer = torch.optim.AdamW(
-            _parameter_groups(self.model, config.recipe.weight_decay), lr=config.recipe.lr, fused=True
+            _parameter_groups(self.model, config.recipe.weight_decay),
+            lr=config.recipe.lr,
+            fused=True,
         )
 
     def update(self, images: Tensor, labels: Tensor, *, step: int, lr: float) -> Update:

@@ -89,11 +89,15 @@ class Server:
         network, card = self._model(Path(model))
         if source is None and run is None:
             raise UsageError("nothing to evaluate on", where="--data", remedy="name a folder")
-        data, items = _run_items(Path(run or ""), split) if source is None else _source_items(
-            source, split, card
+        data, items = (
+            _run_items(Path(run or ""), split)
+            if source is None
+            else _source_items(source, split, card)
         )
         if not items:
-            raise DataError(f"no {split} pictures", where=data.source, remedy="choose another --split")
+            raise DataError(
+                f"no {split} pictures", where=data.source, remedy="choose another --split"
+            )
         unusable: list[str] = []
         pictures = load_pictures(
             data, items, on_unusable=unusable.append, threads=available_cores()

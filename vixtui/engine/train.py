@@ -99,7 +99,9 @@ class Training:
         try:
             split = Split.from_json(self._run.split_path.read_bytes())
         except (OSError, ValueError) as error:
-            raise DataError("the split is missing or damaged", where=self._run.split_path) from error
+            raise DataError(
+                "the split is missing or damaged", where=self._run.split_path
+            ) from error
         self._test_items = split.test
         self._train, missing = self._load(split.train)
         self._validation, missing_too = self._load(split.validation)

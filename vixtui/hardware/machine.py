@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """An amount of bytes and where it comes from: ``nvml``, ``psutil``, ``cgroup v2 memory.max``."""
+    """Bytes and where the figure comes from: ``nvml``, ``psutil``, ``cgroup v2 memory.max``."""
 
     bytes: int
     source: str

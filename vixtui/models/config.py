@@ -12,9 +12,7 @@ Embedding = Literal["linear", "conv"]
 Positions = Literal["learned", "rotary", "rotary-2d", "none"]
 Pooling = Literal["mean", "class"]
 
-ATTENTION_MIXERS: frozenset[str] = frozenset(
-    {"softmax", "nystromformer", "performer", "linformer"}
-)
+ATTENTION_MIXERS: frozenset[str] = frozenset({"softmax", "nystromformer", "performer", "linformer"})
 
 # Bounds that keep a hostile file from asking for terabytes; far above what anyone trains here.
 _BOUNDS: dict[str, tuple[float, float]] = {
@@ -95,13 +93,19 @@ class ModelConfig:
         if self.in_channels not in (1, 3):
             raise ValueError(f"in_channels must be 1 or 3, not {self.in_channels}")
         if self.embed_dim % self.num_heads:
-            raise ValueError(f"embed_dim {self.embed_dim} is no multiple of num_heads {self.num_heads}")
+            raise ValueError(
+                f"embed_dim {self.embed_dim} is no multiple of num_heads {self.num_heads}"
+            )
         if self.num_tokens > _MAX_TOKENS:
-            raise ValueError(f"{self.num_tokens} tokens are more than {_MAX_TOKENS}: enlarge patch_size")
+            raise ValueError(
+                f"{self.num_tokens} tokens are more than {_MAX_TOKENS}: enlarge patch_size"
+            )
         if self.embedding == "conv":
             halvings = self.patch_size.bit_length() - 1
             if self.patch_size != 1 << halvings:
-                raise ValueError(f"a conv stem needs a power of two as patch_size, not {self.patch_size}")
+                raise ValueError(
+                    f"a conv stem needs a power of two as patch_size, not {self.patch_size}"
+                )
             if self.stem_depth < halvings:
                 raise ValueError(f"patch_size {self.patch_size} needs stem_depth ≥ {halvings}")
         if self.rotary:
@@ -122,7 +126,9 @@ class ModelConfig:
         ):
             value = getattr(self, name)
             if value not in get_args(choices):
-                raise ValueError(f"{name} must be one of {', '.join(get_args(choices))}, not {value}")
+                raise ValueError(
+                    f"{name} must be one of {', '.join(get_args(choices))}, not {value}"
+                )
         for field in fields(self):
             value, wanted = getattr(self, field.name), field.type
             if wanted in ("int", "float") and isinstance(value, bool):

@@ -61,7 +61,6 @@ class ConvStem(nn.Sequential):
             channels = width
         super().__init__(*layers)
 
-
     def forward(self, images: Tensor) -> Tensor:
         """(b, c, h, w) → (b, d, rows, columns), channels innermost: 1.2 times faster on a CPU."""
         features: Tensor = super().forward(images.contiguous(memory_format=torch.channels_last))

@@ -27,7 +27,9 @@ def rotations(config: ModelConfig) -> Tensor:
         angles = _angles(index, config.head_dim // 2)
     else:
         quarter = config.head_dim // 4
-        angles = torch.cat((_angles(index // columns, quarter), _angles(index % columns, quarter)), 1)
+        angles = torch.cat(
+            (_angles(index // columns, quarter), _angles(index % columns, quarter)), 1
+        )
     if config.pooling == "class":
         angles = torch.cat((torch.zeros(1, angles.shape[1]), angles))
     return angles

@@ -136,7 +136,9 @@ def read_config(path: Path) -> RunConfig:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
     except (OSError, ValueError) as error:
-        raise UsageError("no readable run.toml", where=path, remedy="see 'vixtui runs list'") from error
+        raise UsageError(
+            "no readable run.toml", where=path, remedy="see 'vixtui runs list'"
+        ) from error
     if table.get("schema_version") != SCHEMA_VERSION:
         raise UsageError("run.toml has another schema", where=path, remedy="update vixtui")
     try:

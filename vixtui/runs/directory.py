@@ -145,7 +145,9 @@ def find_run(name: str) -> RunDirectory:
     if len(matching) == 1:
         return matching[0]
     if not matching:
-        raise UsageError(f"no run of this name: {name}", where=runs_dir(), remedy="see 'vixtui runs list'")
+        raise UsageError(
+            f"no run of this name: {name}", where=runs_dir(), remedy="see 'vixtui runs list'"
+        )
     some = ", ".join(run.id for run in matching[:3])
     raise UsageError(f"several runs match {name}", remedy=f"write more of the name: {some}")
 
@@ -163,7 +165,9 @@ def check_run_name(name: str) -> None:
         UsageError: for an unusable or taken name.
     """
     if not _NAME.fullmatch(name):
-        raise UsageError(f"not a run name: {name}", remedy="use letters, digits, dot, dash, underscore")
+        raise UsageError(
+            f"not a run name: {name}", remedy="use letters, digits, dot, dash, underscore"
+        )
     if (runs_dir() / name).exists():
         raise UsageError("the name is taken", where=name, remedy="choose another")
 
@@ -199,4 +203,6 @@ def remove_run(run: RunDirectory) -> None:
 
 def _refuse_if_alive(run: RunDirectory) -> None:
     if run.alive():
-        raise UsageError("the run is at work", where=safe(run.id), remedy=f"vixtui runs stop {run.id}")
+        raise UsageError(
+            "the run is at work", where=safe(run.id), remedy=f"vixtui runs stop {run.id}"
+        )

@@ -152,7 +152,9 @@ def read_card(path: Path) -> ModelCard:
     metadata, _ = read_header(path)
     if METADATA_KEY not in metadata:
         raise WeightsError(
-            "safetensors, but not a vixtui model", where=path, remedy="train one with 'vixtui train'"
+            "safetensors, but not a vixtui model",
+            where=path,
+            remedy="train one with 'vixtui train'",
         )
     try:
         card: Any = json.loads(metadata[METADATA_KEY])

@@ -28,7 +28,9 @@ class Performer(nn.Module):
         super().__init__()
         self.heads = Heads(config)
         self.dropout = nn.Dropout(config.dropout)
-        features = config.random_features or max(1, int(config.head_dim * math.log(config.head_dim)))
+        features = config.random_features or max(
+            1, int(config.head_dim * math.log(config.head_dim))
+        )
         self.register_buffer("projection", orthogonal_features(features, config.head_dim))
 
     def forward(self, x: Tensor, angles: Tensor | None) -> Tensor:
