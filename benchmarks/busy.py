@@ -1,8 +1,7 @@
 """Training beside a program that uses one core all the time: how much of the speed is kept.
 
 Trains the same run quiet, then beside a busy process, one after the other, twice; prints the ratio
-of images a second. Target: 0.60. The same engine with torch's default threads and waiting policy
-is measured as well.
+of images a second. Target: 0.60.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from vixtui.errors import DiskError
@@ -16,17 +17,19 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         DiskError: when the disk is full or the folder cannot be written.
     """
-    temporary: str | None = None
     try:
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        commit(Path(temporary), path)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            commit(Path(temporary), path)
+        except BaseException:
+            with suppress(OSError):
+                Path(temporary).unlink(missing_ok=True)
+            raise
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         raise disk_error(error, path) from error
 
 
@@ -45,7 +48,7 @@ def disk_error(error: OSError, path: Path) -> DiskError:
     """Return the one-line error for a failed write to `path`."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskError("the disk is full", where=path, remedy="free some space and resume")
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR):
         return DiskError("not writable", where=path, remedy="choose another place with --home")
     return DiskError(
         f"cannot write: {error.strerror or error}", where=path, remedy="check the disk"

@@ -67,7 +67,7 @@ class Preset:
 
 
 def patch_size(side: int, tokens_per_side: int) -> int:
-    """Return the largest power of two that gives at least `tokens_per_side` tokens, at least 1.
+    """Return the largest power of two of which `tokens_per_side` whole ones fit; at least 1.
 
     Args:
         side: the picture's shorter side in pixels.
@@ -100,7 +100,7 @@ def variants() -> tuple[str, ...]:
 def all_presets() -> MappingProxyType[str, Preset]:
     """Return every shipped preset by its name, sorted by variant, then by size."""
     found: dict[str, Preset] = {}
-    for path in sorted(presets_dir().glob("*.toml")):
+    for path in sorted(presets_dir().glob("*.toml"), key=lambda path: path.stem):
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         for size in SIZES:
             if size not in table["sizes"]:

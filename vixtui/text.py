@@ -30,30 +30,35 @@ def safe(text: str, max_length: int = 300) -> str:
 
 
 def format_bytes(count: float) -> str:
-    """Return bytes in decimal units with three significant digits: ``1.24 MB``."""
-    value = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
+    """Return bytes in decimal units with three digits: ``1.24 MB``; ``–`` when not finite."""
+    if not math.isfinite(count):
+        return "–"
+    value, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
         if abs(value) < 999.5:
-            return (
-                f"{value:.0f} {unit}" if unit == "B" else f"{value:#.3g} {unit}".replace(". ", " ")
-            )
-        value /= 1000
-    return f"{value:.2f} TB"
+            break
+        value, unit = value / 1000, larger
+    decimals = 0 if unit == "B" or abs(value) >= 99.95 else 1 if abs(value) >= 9.995 else 2
+    return f"{value:z,.{decimals}f} {unit}"
 
 
 def format_count(count: float) -> str:
-    """Return a count in the field's short form: ``430k``, ``0.43M``-style for parameters."""
-    if count < 10_000:
-        return f"{count:,.0f}"
-    return f"{count / 1e3:,.0f} k" if count < 999_500 else f"{count / 1e6:,.2f} M"
+    """Return a count in short: ``9,999``, ``430 k``, ``4.30 M``; ``–`` when not finite."""
+    if not math.isfinite(count):
+        return "–"
+    if abs(count) < 9_999.5:
+        return f"{count:z,.0f}"
+    return f"{count / 1e3:,.0f} k" if abs(count) < 999_500 else f"{count / 1e6:,.2f} M"
 
 
 def format_seconds(seconds: float) -> str:
     """Return a duration for people: ``0.8 s``, ``47 s``, ``1:02:05``; ``–`` when not finite."""
     if not math.isfinite(seconds):
         return "–"
+    if seconds <= -0.05:
+        return f"-{format_seconds(-seconds)}"
     if seconds < 9.95:
-        return f"{seconds:.1f} s"
+        return f"{seconds:z.1f} s"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -62,6 +67,13 @@ def format_seconds(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def format_percent(fraction: float) -> str:
-    """Return a fraction as a percentage with one decimal: ``97.3 %``."""
-    return f"{100 * fraction:.1f} %"
+def format_percent(fraction: float | None) -> str:
+    """Return a fraction as a percentage with one decimal: ``97.3 %``; ``–`` for none, or NaN."""
+    if fraction is None or not math.isfinite(fraction):
+        return "–"
+    return f"{100 * fraction:z.1f} %"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: ``1 core``, ``2 cores``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

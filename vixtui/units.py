@@ -22,18 +22,18 @@ def parse_bytes(text: str, *, whole: int, option: str = "--budget") -> int:
     Args:
         text: a number with a decimal (``MB``, ``GB``) or binary (``MiB``, ``GiB``) unit, or a
             percentage of `whole`.
-        whole: bytes that ``100%`` stands for.
+        whole: bytes that ``100%`` stands for; a share of nothing is nothing.
         option: named in the error.
 
     Raises:
-        UsageError: when `text` is no positive amount of bytes.
+        UsageError: when `text` names less than a byte, no share, or no amount at all.
     """
     match = _AMOUNT.fullmatch(text.strip())
     if match:
         number, unit = float(match[1]), match[2].lower()
         if unit == "%" and 0 < number <= 100:
             return int(whole * number / 100)
-        if unit in _BYTES and 0 < number * _BYTES[unit] < 2**60:
+        if unit in _BYTES and 1 <= number * _BYTES[unit] < 2**60:
             return int(number * _BYTES[unit])
     raise UsageError(
         f"not an amount of memory: {text}",

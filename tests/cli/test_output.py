@@ -2,50 +2,47 @@
 
 from __future__ import annotations
 
-import io
 import json
-import re
-import sys
 
 import pytest
 
 from vixtui.cli import output
 
 
-class _Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-def _table_on_a_terminal(monkeypatch: pytest.MonkeyPatch, width: int) -> str:
-    terminal = _Terminal()
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", str(width))
-    monkeypatch.setattr(sys, "stdout", terminal)
+def _table_on_a_terminal(make_terminal, width: int, **more: object) -> str:
+    shown = make_terminal(width)
     output.print_table(
         ["preset", "weights", "why"],
         [["hybrid-vin:tiny", "264 k", "the quick brown fox"], ["[red]", "1", "a\x1b[31mb"]],
         numeric=("weights",),
         whole=("preset",),
+        **more,  # type: ignore[arg-type]
     )
-    return re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue())
+    return shown()
 
 
 @pytest.mark.parametrize("width", range(20, 80, 3))
-def test_no_word_of_a_table_is_lost_at_any_width(monkeypatch, width):
-    shown = _table_on_a_terminal(monkeypatch, width)
+def test_no_word_of_a_table_is_lost_at_any_width(make_terminal, width):
+    shown = _table_on_a_terminal(make_terminal, width)
     for word in ("hybrid-vin:tiny", "264 k", "the", "quick", "brown", "fox", "[red]"):
         assert word in shown
 
 
-def test_a_table_fits_a_terminal_of_80_columns(monkeypatch):
-    shown = _table_on_a_terminal(monkeypatch, 80)
+def test_a_table_fits_a_terminal_of_80_columns(make_terminal):
+    shown = _table_on_a_terminal(make_terminal, 80)
     assert "──" in shown
     assert max(map(len, shown.splitlines())) <= 80
 
 
-def test_a_table_shows_control_characters_as_text(monkeypatch):
-    assert "a\\x1b[31mb" in _table_on_a_terminal(monkeypatch, 80)
+def test_a_table_shows_control_characters_as_text(make_terminal):
+    assert "a\\x1b[31mb" in _table_on_a_terminal(make_terminal, 80)
+
+
+def test_a_narrow_terminal_does_without_optional_columns(make_terminal):
+    assert "weights" in _table_on_a_terminal(make_terminal, 80, optional=("weights",))
+    shown = _table_on_a_terminal(make_terminal, 40, optional=("weights",))
+    assert "weights" not in shown
+    assert "the quick brown fox" in shown
 
 
 def test_off_a_terminal_a_table_is_aligned_text(capsys):

@@ -12,14 +12,22 @@ import sys
 
 import pytest
 
+from vixtui.runs import events
 from vixtui.runs.directory import RunDirectory
 
 
 @pytest.fixture
 def trained(make_run) -> RunDirectory:
-    """A run with weights."""
+    """A finished run with weights."""
     run = make_run()
     run.model_path.write_bytes(b"weights")
+    log = events.EventWriter(run.events_path)
+    log.write(
+        events.Finished,
+        1.0,
+        reason="schedule", best_epoch=3, best_top1=0.8, seconds=1.5, peak_memory_bytes=1,
+    )  # fmt: skip
+    log.close()
     return run
 
 
@@ -168,3 +176,47 @@ def _on_a_terminal(program: str, *arguments: str) -> bytes:
     os.close(master)
     assert process.wait() == 0, shown
     return shown
+
+
+def test_an_empty_name_is_not_the_working_directory(vixtui, trained, pictures, monkeypatch):
+    monkeypatch.chdir(pictures)
+    result = vixtui("predict", "")
+    assert (result.code, result.out) == (2, "")
+    assert "empty name" in result.err
+
+
+def test_a_run_may_have_a_dot_in_its_name(vixtui, make_run):
+    make_run("v1.2").model_path.write_bytes(b"weights")
+    asked = json.loads(vixtui("evaluate", "v1.2", "--json").out)["asked"]
+    assert asked["model"].endswith("v1.2/model.safetensors")
+
+
+def test_a_missing_weights_file_is_named(vixtui):
+    result = vixtui("evaluate", "no/such.safetensors")
+    assert result.code == 2
+    assert "no such weights file (no/such.safetensors)" in result.err
+
+
+def test_data_means_the_built_in_set_as_it_does_for_train(vixtui, trained, tmp_path, monkeypatch):
+    (tmp_path / "digits").mkdir()
+    monkeypatch.chdir(tmp_path)
+    asked = json.loads(vixtui("evaluate", "--data", "digits", "--json").out)["asked"]
+    assert asked["source"] == "digits"
+
+
+def test_the_engine_chooses_the_pictures_and_knows_the_run(vixtui, trained, pictures):
+    asked = json.loads(vixtui("evaluate", "--data", str(pictures), "--json").out)["asked"]
+    assert asked["split"] is None
+    assert asked["run"] == str(trained.path)
+    result = vixtui("evaluate", "--split", "train")
+    assert "train top-1" in result.out
+
+
+def test_what_the_engine_leaves_out_is_said_on_stderr(vixtui, trained):
+    result = vixtui("evaluate")
+    assert "warning: 2 pictures of unknown classes \\x1b[2J are left out" in result.err
+
+
+def test_a_class_without_pictures_has_no_figures(vixtui, trained):
+    [row] = [line for line in vixtui("evaluate").out.splitlines() if line.startswith("one ")]
+    assert row.split() == ["one", "0", "–", "–", "–"]

@@ -3,6 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+
+import pytest
+
+from vixtui.cli.options import IMAGE_SIZE
+from vixtui.cli.recommend import print_candidates
+from vixtui.data.sources import MAX_IMAGE_SIZE, MIN_IMAGE_SIZE
+from vixtui.hardware.machine import Figure, Gpu, Machine
+from vixtui.hardware.probe import probe
+from vixtui.paths import home
+from vixtui.planning.recommend import recommend
+from vixtui.planning.types import Budget, Task
 
 
 def test_table_has_the_best_first(vixtui):
@@ -48,6 +60,53 @@ def test_every_figure_has_its_source(vixtui):
     machine = json.loads(vixtui("probe", "--json").out)
     assert machine["ram_free"]["source"]
     assert "source" in vixtui("probe").out
+
+
+def test_probe_names_gpus_and_the_disk_as_they_are(vixtui, monkeypatch):
+    some = Figure(8 * 10**9, "somebody")
+    gpu = Gpu(index=0, uuid="GPU-1234", name="Test GPU", total=some, free=some)
+    machine = Machine(
+        cpu="Test CPU", cores=1, ram_total=some, ram_free=some, disk_free=some, gpus=(gpu,),
+        notes=(),
+    )  # fmt: skip
+    monkeypatch.setattr("vixtui.hardware.probe.probe", lambda: machine)
+    out = vixtui("probe").out
+    assert out.startswith("Test CPU, 1 core\n")
+    assert "GPU-1234" in out
+    [disk] = [line for line in out.splitlines() if line.startswith("disk")]
+    assert disk.endswith(str(home()))
+
+
+@pytest.mark.parametrize("size", ["7", "513", "600"])
+@pytest.mark.parametrize("command", [("recommend",), ("train",), ("presets", "show", "vit")])
+def test_the_size_of_pictures_has_limits(vixtui, command, size):
+    result = vixtui(*command, "--image-size", size)
+    assert (result.code, result.out) == (2, "")
+    assert "--image-size" in result.err
+
+
+def test_the_limits_are_those_of_the_data():
+    assert (IMAGE_SIZE.min, IMAGE_SIZE.max) == (MIN_IMAGE_SIZE, MAX_IMAGE_SIZE)
+
+
+def test_pictures_that_no_preset_takes_are_one_line(vixtui, monkeypatch):
+    monkeypatch.setattr("vixtui.planning.recommend.recommend", lambda *_, **__: [])
+    result = vixtui("recommend")
+    assert (result.code, result.out) == (2, "")
+    assert "no preset can take pictures of this size" in result.err
+
+
+def test_a_row_takes_at_most_two_of_80_columns_wide_lines(make_terminal):
+    task = Task(image_height=32, image_width=32, in_channels=3, num_classes=10, images=2000)
+    budget = Budget(device="cpu", bytes=4 * 10**9, source="said")
+    ranked = recommend(task, budget, probe(), seconds=1000)[:10]
+    shown = make_terminal(80)
+    print_candidates(
+        [replace(entry, reason="2.2 points less, 1.4 × as fast") for entry in ranked], 1000
+    )
+    lines = shown().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert len(lines) <= 2 + 2 * len(ranked)
 
 
 def test_a_preset_is_shown_with_what_it_needs(vixtui):

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from vixtui.runs.directory import list_runs
+from vixtui.runs.directory import RunDirectory, list_runs
 
 
 @pytest.fixture
@@ -42,6 +42,32 @@ def test_show_tells_how_sure_the_result_is(vixtui, finished):
     out = vixtui("runs", "show", "first").out
     assert "95 % interval 70.0 to 97.0 %" in out
     assert "recipe.lr" in out
+
+
+@pytest.mark.parametrize("content", ['{"schema_version": 1}', "[1]", "{", '{"schema_version": 2}'])
+def test_damaged_test_results_do_not_hide_a_run(vixtui, finished, content):
+    finished.evaluation_path.write_text(content)
+    result = vixtui("runs", "show", "first")
+    assert result.code == 0
+    assert "recipe.lr" in result.out
+    assert result.err.startswith("warning: unreadable test results")
+    assert json.loads(vixtui("runs", "show", "first", "--json").out)["evaluation"] is None
+
+
+def test_show_json_holds_the_evaluation_as_the_file_does(vixtui, finished):
+    shown = json.loads(vixtui("runs", "show", "first", "--json").out)["evaluation"]
+    assert shown == json.loads(finished.evaluation_path.read_text())
+
+
+def test_stop_is_sent_once(vixtui, make_run, monkeypatch):
+    from vixtui.runs import control
+
+    run, sent = make_run(), []
+    monkeypatch.setattr(control, "send", lambda path, command: sent.append(command))
+    monkeypatch.setattr(RunDirectory, "alive", lambda run: len(sent) == 0 or next(lives))
+    lives = iter([True, True, False])
+    vixtui("runs", "stop", run.id)
+    assert sent == ["stop"]
 
 
 def test_compare_names_only_what_differs(vixtui, make_run):
@@ -111,4 +137,4 @@ def test_an_engine_that_cannot_start_is_not_taken_for_its_old_last_word(
     monkeypatch.setenv("FAKE_ENGINE", "broken")
     result = vixtui("runs", "resume", run.id)
     assert result.code == 1
-    assert "unexpectedly with code 3" in result.err
+    assert "without a last word, with code 3" in result.err

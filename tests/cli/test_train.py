@@ -64,6 +64,7 @@ def test_stdout_is_pure_json(vixtui):
     result = vixtui(*QUICK, "--json")
     events = [json.loads(line) for line in result.out.splitlines()]
     assert events[0]["type"] == "RunStarted"
+    assert events[0]["run"] == _only_run().id
     assert events[-1]["type"] == "Finished"
     assert [event["seq"] for event in events] == list(range(len(events)))
 
@@ -117,7 +118,7 @@ def test_a_killed_engine_is_noticed_and_explained(vixtui, monkeypatch):
     monkeypatch.setenv("FAKE_ENGINE", "killed")
     result = vixtui(*QUICK)
     assert result.code == 5
-    assert "killed from outside" in result.err.splitlines()[-1]
+    assert "memory ran out" in result.err.splitlines()[-1]
 
 
 def test_a_failed_run_exits_with_the_code_of_its_error(vixtui, monkeypatch):

@@ -56,4 +56,4 @@ def test_the_measured_choice_of_threads_is_told():
         seq=0, t=0.0, parameters=430_000, threads=2, precision="fp32", images_per_second=1830.0,
         steps_per_epoch=3, epochs=1, seconds_budget=None,
     )  # fmt: skip
-    assert "threads 2" in str(describe(event, RunProgress(), "r"))
+    assert "2 threads" in str(describe(event, RunProgress(), "r"))

@@ -40,6 +40,7 @@ async def test_pick_train_test_predict_and_history() -> None:
         await until(pilot, lambda: "Loss" in shown(app) and "validation 0." in shown(app))
         await until(pilot, lambda: app.screen.state == "done")
         assert "right in the test" in shown(app)
+        assert sum("⠀" < char <= "⣿" for char in shown(app)) > 50  # the curves
         run = list_runs()[0]
         tested = run.progress().tested
         assert tested is not None
@@ -49,5 +50,6 @@ async def test_pick_train_test_predict_and_history() -> None:
         await until(pilot, lambda: app.screen.TAB == "predict")
         await pilot.press("o", *str(assets_dir() / "samples" / "digit-3.png"), "enter")
         await until(pilot, lambda: "it took" in shown(app) and "digit-3.png" in shown(app))
+        assert shown(app).count("▀") > 100  # the preview
         await pilot.press("5")
         await until(pilot, lambda: "digits" in shown(app) and "done" in shown(app))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from vixtui.data.sources import open_source
+from vixtui.planning.start import data_config
 from vixtui.presets import preset
-from vixtui.runs.config import DataConfig, Plan, Recipe, RunConfig
+from vixtui.runs.config import Plan, Recipe, RunConfig
 from vixtui.runs.directory import RunDirectory, create_run
 
 
@@ -14,7 +15,7 @@ def make_run(
     source: str = "digits",
     *,
     run_id: str = "run",
-    preset_name: str = "hybrid-vin-rope:tiny",
+    preset_name: str = "fnet:tiny",
     micro_batch: int = 64,
     precision: str = "fp32",
     seed: int = 0,
@@ -27,18 +28,6 @@ def make_run(
         image_width=found.image_width,
         in_channels=found.in_channels,
         num_classes=len(found.classes),
-    )
-    data = DataConfig(
-        source=found.source,
-        classes=found.classes,
-        image_height=found.image_height,
-        image_width=found.image_width,
-        in_channels=found.in_channels,
-        fingerprint=found.fingerprint,
-        train=len(found.split.train),
-        validation=len(found.split.validation),
-        test=len(found.split.test),
-        horizontal_flip=found.horizontal_flip,
     )
     plan = Plan(
         device="cpu",
@@ -56,7 +45,7 @@ def make_run(
         preset=preset(preset_name).name,
         seed=seed,
         model=model,
-        data=data,
+        data=data_config(found),
         recipe=Recipe(**({"epochs": 2} | recipe)),
         plan=plan,
     )

@@ -82,17 +82,21 @@ def test_a_run_tells_its_story_in_order_and_leaves_a_model() -> None:
 
 
 def test_resume_after_kill_is_bit_identical() -> None:
-    options = {"epochs": 12, "ema": 0.95}
+    options = {"epochs": 8, "ema": 0.95, "preset_name": "hybrid-vip-rope:tiny"}
     whole, killed = make_run(run_id="whole", **options), make_run(run_id="killed", **options)
     finish(whole)
     process = start_training(killed)
     wait_for(killed, StepDone, 3)
+    control.send(killed.control_path, "save")
+    wait_for(killed, Checkpointed, 2)
+    saved = of(list(read_events(killed.events_path)), Checkpointed)[1]
+    wait_for(killed, StepDone, 6)
     process.kill()
     process.wait()
     assert killed.state() == "lost"
-    assert killed.state_path.exists()
     events = finish(killed)
-    assert len(of(events, RunStarted)) == 2
+    again = of(events, RunStarted)[1]
+    assert again.resumed_step >= saved.step > 0
     assert digest(killed.model_path) == digest(whole.model_path)
     first, second = (json.loads(run.evaluation_path.read_text()) for run in (whole, killed))
     assert first["top1"] == second["top1"]
@@ -149,6 +153,23 @@ def test_accumulation_learns_like_one_large_batch() -> None:
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
 
+def test_a_stop_sent_while_the_engine_starts_is_obeyed() -> None:
+    run = make_run(epochs=200)
+    process = start_training(run)
+    wait_for(run, RunStarted)
+    control.send(run.control_path, "stop")
+    assert process.wait(WAIT_SECONDS) == 0
+    assert run.state() == "stopped"
+    assert finish_quickly(run) == 0
+
+
+def finish_quickly(run: RunDirectory) -> int:
+    """Resume and stop again at once; return the exit code."""
+    process = start_training(run)
+    control.send(run.control_path, "stop")
+    return process.wait(WAIT_SECONDS)
+
+
 def test_time_limit_ends_on_time_with_the_schedule_done() -> None:
     run = make_run(epochs=None, seconds=12.0)
     events = finish(run)
@@ -186,7 +207,7 @@ def test_test_pictures_are_never_trained_or_selected_on() -> None:
 def test_a_loss_that_is_no_number_ends_with_advice_and_keeps_the_state() -> None:
     run = make_run(lr=1e18, epochs=20, grad_clip=0.0)
     process = start_training(run)
-    assert process.wait(WAIT_SECONDS) == 1
+    assert process.wait(WAIT_SECONDS) == 2
     failed = of(list(read_events(run.events_path)), Failed)[0]
     assert "--lr" in failed.message
     assert run.state_path.exists()
@@ -228,6 +249,14 @@ def test_a_damaged_state_is_refused_with_one_line() -> None:
     run.state_path.write_bytes(run.state_path.read_bytes()[:-1000])
     assert start_training(run).wait(WAIT_SECONDS) == 4
     assert "damaged" in of(list(read_events(run.events_path)), Failed)[0].message
+
+
+def test_what_a_killed_engine_left_half_written_is_swept() -> None:
+    run = make_run(epochs=1)
+    leftover = run.path / ".state.safetensors.k1lled"
+    leftover.write_bytes(b"half")
+    finish(run)
+    assert not leftover.exists()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="niceness is a POSIX notion")

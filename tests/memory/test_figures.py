@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -97,7 +98,8 @@ def test_memory_grows_with_the_micro_batch(name: str, side: int) -> None:
     except ValueError:  # pictures too large for this preset
         return
     peaks = [entry.peak_bytes for entry in costs]
-    assert peaks == sorted(peaks)
+    # Beyond the largest traced size lines are prolonged, which may err in the fourth digit.
+    assert all(later > 0.999 * earlier for earlier, later in itertools.pairwise(peaks))
 
 
 def test_grey_pictures_and_more_classes_change_the_weights() -> None:

@@ -69,8 +69,14 @@ def test_wheel_holds_presets_assets_and_figures(wheel: Path) -> None:
 
 
 def test_recommend_and_predict_from_another_folder(program: Path, tmp_path: Path) -> None:
-    where = run(program, "version", "--json", folder=tmp_path)
-    assert str(ROOT) not in where
+    where = subprocess.run(
+        [str(program.with_name("python")), "-c", "import vixtui; print(vixtui.__file__)"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert Path(where.stdout.strip()).is_relative_to(program.parents[1])
     listed = json.loads(run(program, "recommend", "--budget", "4GB", "--json", folder=tmp_path))
     assert listed
     run(program, "train", "digits", "--epochs", "1", folder=tmp_path)

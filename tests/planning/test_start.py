@@ -7,8 +7,9 @@ import pytest
 
 from vixtui.data.sources import DataSource
 from vixtui.data.split import Split
-from vixtui.errors import DoesNotFitError, UsageError
+from vixtui.errors import DiskError, DoesNotFitError, UsageError
 from vixtui.hardware.machine import Figure, Machine
+from vixtui.planning import start
 from vixtui.planning.recommend import candidate
 from vixtui.planning.speed import read_speeds
 from vixtui.planning.start import prepare_run, task_of
@@ -103,6 +104,13 @@ def test_an_unusable_name_writes_nothing(name: str) -> None:
 def test_what_does_not_fit_is_not_started() -> None:
     with pytest.raises(DoesNotFitError, match=r"needs 900 MB, the budget is 4\.00 GB"):
         prepare_run(SOURCE, replace(plan(), fits=False, peak_bytes=900 * 10**6), BUDGET, RECIPE)
+    assert list_runs() == []
+
+
+def test_a_full_disk_is_told_before_anything_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(start, "disk_free", lambda folder: Figure(10**6, "file system"))
+    with pytest.raises(DiskError, match=r"free are 1\.00 MB"):
+        prepare_run(SOURCE, plan(), BUDGET, RECIPE)
     assert list_runs() == []
 
 

@@ -13,6 +13,8 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
+
 from vixtui.runs import events as e
 from vixtui.runs import lock
 from vixtui.runs.config import read_config
@@ -60,7 +62,7 @@ def evaluation(classes: list[str]) -> dict[str, object]:
 def train(folder: Path) -> int:
     config = read_config(folder / "run.toml")
     lock.acquire(folder / "lock")
-    inbox = Inbox(folder / "control")
+    inbox = Inbox(folder / "control", since=psutil.Process().create_time())
     log = e.EventWriter(folder / "events.jsonl")
 
     def write(kind: type[e.Event], **values: object) -> None:
@@ -128,6 +130,8 @@ def serve() -> int:
     for line in sys.stdin:
         question = json.loads(line)
         if question["ask"] == "evaluate":
+            for number in range(3):
+                say({"type": "progress", "warning": f"picture {number} is damaged"})
             say({"type": "progress", "done": 25, "total": 50})
             config = read_config(Path(question["run"]) / "run.toml")
             say({"type": "result", **evaluation(list(config.data.classes))})
@@ -160,7 +164,7 @@ def serve() -> int:
 
 def predict(path: str) -> dict[str, object]:
     if "broken" in path:
-        return {"path": path, "top": [], "error": "not a readable picture"}
+        return {"path": path, "top": [], "error": "not a picture but text"}
     top = [{"class": "[/x]cat", "probability": 0.82}, {"class": "dog", "probability": 0.18}]
     return {"path": path, "top": top, "error": None}
 

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
 import fake_engine
 import pytest
 import tui_fakes
+from PIL import Image
 
 from vixtui.errors import DataError
+from vixtui.planning.recipe import default_recipe
 from vixtui.runs import events as e
+from vixtui.runs.evaluation import Evaluation
 from vixtui.runs.progress import RunProgress
 from vixtui.tui import story
-from vixtui.tui.choice import budget_choices
+from vixtui.tui.choice import Wish, budget_choices
 from vixtui.tui.curves import RunCurves
-from vixtui.tui.evaluation import Evaluation
-from vixtui.tui.history import differences
+from vixtui.tui.screens import test_text
+from vixtui.tui.screens.predict import _is_picture
+from vixtui.tui.screens.train import TrainScreen
 from vixtui.tui.theme import this_terminal
 from vixtui.tui.widgets.bars import bar, shade
 from vixtui.tui.widgets.canvas import Canvas
+from vixtui.tui.widgets.fit import fit
 from vixtui.tui.widgets.path_input import clean_path, complete
 from vixtui.tui.widgets.picture import load_preview
 from vixtui.tui.widgets.series import Series
@@ -110,29 +114,6 @@ def test_tab_completes_as_far_as_it_is_clear(tmp_path: Path) -> None:
     assert offers("bad") == ("bad", ())
 
 
-def test_an_evaluation_is_read_and_its_names_are_safe(tmp_path: Path) -> None:
-    path = tmp_path / "evaluation.json"
-    path.write_text(json.dumps(fake_engine.evaluation(["cat\x1b[2J", "[/x]", "dog"])))
-    result = Evaluation.read(path)
-    assert result.classes == (r"cat\x1b[2J", "[/x]", "dog")
-    assert result.worst_first()[0].name == "dog"
-    assert result.most_confused(1)[0].fraction == pytest.approx(0.1)
-
-
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"classes": ["a"], "confusion": [[1, 2]]}'])
-def test_a_damaged_evaluation_is_one_clear_error(tmp_path: Path, content: str) -> None:
-    path = tmp_path / "evaluation.json"
-    path.write_text(content)
-    with pytest.raises(DataError, match="unreadable test results"):
-        Evaluation.read(path)
-
-
-def test_only_differing_settings_are_compared() -> None:
-    first = tui_fakes.make_run("a", lr=1e-3).config()
-    second = tui_fakes.make_run("b", lr=2e-3).config()
-    assert differences([first, second]) == [("lr", ["0.001", "0.002"])]
-
-
 def test_a_resume_takes_undone_steps_off_the_curves() -> None:
     run = tui_fakes.make_run("a")
     tui_fakes.record(run, end="cut", epochs=5)
@@ -176,5 +157,43 @@ def test_a_dumb_terminal_gets_letters_and_no_colour(monkeypatch: pytest.MonkeyPa
 def test_a_file_that_is_no_picture_is_one_clear_error(tmp_path: Path) -> None:
     path = tmp_path / "x.png"
     path.write_bytes(b"\x89PNG\r\n\x1a\nrubbish")
-    with pytest.raises(DataError, match="not a readable picture"):
+    with pytest.raises(DataError, match="a damaged PNG"):
         load_preview(path)
+
+
+def test_a_16_bit_picture_is_shown_as_grey_as_the_model_sees_it(tmp_path: Path) -> None:
+    path = tmp_path / "deep.png"
+    Image.new("I;16", (8, 8), 32768).save(path)
+    image, size = load_preview(path)
+    assert image.getpixel((0, 0)) == (128, 128, 128)
+    assert size == (8, 8)
+
+
+@pytest.mark.parametrize("name", ["a.ppm", "a.pgm", "a.txt", "a"])
+def test_only_what_the_engine_reads_is_offered(name: str) -> None:
+    assert not _is_picture(Path(name))
+    assert _is_picture(Path("a.JPG"))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"), [("cat", "cat  "), ("a long name", "a lo…"), ("猫猫猫", "猫猫…")]
+)
+def test_a_name_is_as_wide_as_its_place(text: str, shown: str) -> None:
+    assert fit(text, 5) == shown
+
+
+def test_the_screens_train_as_long_as_the_command() -> None:
+    assert Wish().seconds == default_recipe(tui_fakes.source("digits")).seconds
+
+
+def test_help_does_not_promise_that_the_memory_limit_is_kept() -> None:
+    assert "never exceeded" not in TrainScreen.HELP
+    assert "predicted" in TrainScreen.HELP
+
+
+def test_a_class_without_pictures_has_no_recall() -> None:
+    found = fake_engine.evaluation(["cat", "dog"])
+    found["per_class"][0] |= {"images": 0, "recall": 0.0}  # type: ignore[index]
+    lines = test_text.classes(Evaluation.from_dict(found), 40, ascii=False).plain.splitlines()
+    assert lines[-1].split()[0] == "cat"
+    assert lines[-1].endswith(" –")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import fake_engine
 import pytest
@@ -11,9 +12,10 @@ from PIL import Image
 
 from vixtui.runs import events as e
 from vixtui.runs.directory import RunDirectory, list_runs
-from vixtui.tui.screens.dialogs import ChoiceDialog
+from vixtui.tui.screens.dialogs import ChoiceDialog, PromptDialog
 from vixtui.tui.widgets.file_tree import FileTree
 from vixtui.tui.widgets.path_input import PathInput
+from vixtui.tui.widgets.row_table import RowTable
 
 HOSTILE = ("[/x]", "[bold red]cat", "a\x1b[2Jb", "\u202etxt.exe", "x" * 300)
 
@@ -30,6 +32,11 @@ def picture(tmp_path):
     path = tmp_path / "cat [red].png"
     Image.new("RGB", (20, 10), "red").save(path)
     return path
+
+
+def _told(pilot) -> str:
+    """Return the notices given so far."""
+    return "\n".join(notice.message for notice in pilot.app._notifications)
 
 
 async def test_without_any_run_every_tab_says_what_to_do(make_app, until, shown) -> None:
@@ -71,6 +78,7 @@ async def test_an_untested_run_is_tested_on_request(make_app, until, shown, fini
         await until(pilot, lambda: "Press e to test it now" in shown(pilot))
         await pilot.press("e")
         await until(pilot, lambda: "90.0 %" in shown(pilot))
+        await until(pilot, lambda: "picture 0 is damaged (and 2 more)" in _told(pilot))
     assert json.loads(finished.evaluation_path.read_text())["top1"] == 0.9
 
 
@@ -133,7 +141,7 @@ async def test_an_unreadable_picture_is_one_line(
         await until(pilot, lambda: isinstance(pilot.app.focused, PathInput))
         pilot.app.focused.show_path(path)
         await pilot.press("enter")
-        await until(pilot, lambda: "not a readable picture" in shown(pilot))
+        await until(pilot, lambda: "not a picture but text" in shown(pilot))
 
 
 async def test_marked_runs_are_compared(make_app, until, shown, finished) -> None:
@@ -161,6 +169,47 @@ async def test_a_run_is_renamed_and_deleted(make_app, until, shown, finished) ->
         await until(pilot, lambda: "Delete this run?" in shown(pilot))
         await pilot.press("down", "enter")
         await until(pilot, lambda: list_runs() == [])
+
+
+async def test_a_name_is_only_checked_until_it_is_taken(
+    make_app, until, shown, finished, monkeypatch
+) -> None:
+    tui_fakes.make_run("other")
+    async with make_app().run_test(size=(100, 30)) as pilot:
+        await pilot.press("5")
+        await until(pilot, lambda: len(pilot.app.screen.summaries) == 2)
+        pilot.app.screen.query_one(RowTable).choose(finished.id)
+        await pilot.press("n", "end", "ctrl+u", *"other", "enter")
+        await until(pilot, lambda: "the name is taken" in shown(pilot))
+        dialog = pilot.app.screen
+        assert isinstance(dialog, PromptDialog)
+        dialog._check("free")
+        assert finished.path.is_dir()
+        # What the check could not foresee is told, not raised.
+        monkeypatch.setattr(RunDirectory, "alive", lambda run: True)
+        await pilot.press("end", "2", "enter")
+        await until(pilot, lambda: "the run is at work" in _told(pilot))
+    assert finished.path.is_dir()
+
+
+async def test_logs_are_not_read_on_the_screens_thread(
+    make_app, until, finished, monkeypatch
+) -> None:
+    readers: list[threading.Thread] = []
+    read = RunDirectory.progress
+
+    def watched_read(run: RunDirectory):
+        readers.append(threading.current_thread())
+        return read(run)
+
+    monkeypatch.setattr(RunDirectory, "progress", watched_read)
+    monkeypatch.setattr(RunDirectory, "alive", lambda run: True)
+    async with make_app().run_test(size=(80, 24)) as pilot:
+        pilot.app.current_run = finished
+        await pilot.press("q")
+        await until(pilot, lambda: not pilot.app.is_running)
+    assert readers
+    assert threading.main_thread() not in readers
 
 
 async def test_a_run_without_a_last_word_is_lost(make_app, until, shown) -> None:

@@ -64,7 +64,7 @@ async def test_a_terminal_of_letters_gets_only_letters(make_app, until, shown, f
             await pilot.press(key)
             await until(pilot, lambda words=words: words in shown(pilot))
             rest = {char for char in shown(pilot) if not char.isascii()}
-            assert rest <= set("…×‹›←→")
+            assert rest <= set("…×‹›←→–")
 
 
 async def test_without_colour_nothing_is_lost_on_a_background(make_app, until, monkeypatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import typer
@@ -23,7 +23,12 @@ def add_to(app: typer.Typer) -> None:
 def evaluate(
     model: ModelArgument = None,
     data: Data = None,
-    split: Annotated[Part, typer.Option("--split", help="Which part of the pictures.")] = "test",
+    split: Annotated[
+        Part | None,
+        typer.Option(
+            "--split", help="Which part. Default: test if there is one, else all.", metavar="PART"
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Measure a model on pictures that it has not learned from.
@@ -33,6 +38,7 @@ def evaluate(
     """
     from vixtui.cli.summary import evaluation_facts
     from vixtui.errors import UsageError
+    from vixtui.runs.evaluation import Evaluation
     from vixtui.text import format_percent
 
     weights = find_weights(model)
@@ -43,32 +49,36 @@ def evaluate(
             remedy="name some with --data",
         )
     with warm_engine() as engine, narrate.progress_bar("evaluating") as move:
-        found = engine.ask(
+        answer = engine.ask(
             "evaluate",
             model=str(weights.path),
-            source=_resolve(data),
-            run=str(weights.run.path) if weights.run and data is None else None,
+            source=data,
+            run=str(weights.run.path) if weights.run else None,
             split=split,
             on_progress=lambda message: _progress(message, move),
         )
+    found = Evaluation.from_dict(answer)
     if json:
-        output.print_json(found)
+        output.print_json(answer)
         return
-    output.print_facts(evaluation_facts(found), title=f"{found['model']} on {found['source']}")
+    output.print_facts(evaluation_facts(found), title=f"{found.model} on {found.source}")
     output.print_table(
         ["class", "pictures", "precision", "recall", "F1"],
         [
             [
-                entry["class"],
-                f"{entry['images']:,}",
-                *(format_percent(entry[figure]) for figure in ("precision", "recall", "f1")),
+                score.name,
+                f"{score.images:,}",
+                *(format_percent(figure) for figure in (score.precision, score.recall, score.f1)),
             ]
-            for entry in found["per_class"]
+            for score in found.per_class
         ],
         numeric=("pictures", "precision", "recall", "F1"),
     )
-    if confused := most_confused(found["confusion"], found["classes"]):
-        output.print_facts(confused, title="most often confused")
+    if confused := found.most_confused(_CONFUSIONS):
+        output.print_facts(
+            [(f"{pair.true} taken for {pair.predicted}", f"{pair.images}×") for pair in confused],
+            title="most often confused",
+        )
 
 
 def _progress(message: dict[str, Any], move: Callable[[int, int], None]) -> None:
@@ -76,34 +86,3 @@ def _progress(message: dict[str, Any], move: Callable[[int, int], None]) -> None
         narrate.note(f"warning: {message['warning']}")
     else:
         move(message["done"], message["total"])
-
-
-def most_confused(
-    confusion: Sequence[Sequence[int]], classes: Sequence[str]
-) -> list[tuple[str, str]]:
-    """Return the pairs of classes that are mistaken most, with their counts.
-
-    Args:
-        confusion: counts; rows are true classes, columns predicted ones.
-        classes: names in label order.
-    """
-    pairs = [
-        (count, classes[true], classes[predicted])
-        for true, row in enumerate(confusion)
-        for predicted, count in enumerate(row)
-        if true != predicted and count
-    ]
-    pairs.sort(key=lambda pair: -pair[0])
-    return [
-        (f"{true} taken for {predicted}", f"{count}×")
-        for count, true, predicted in pairs[:_CONFUSIONS]
-    ]
-
-
-def _resolve(data: str | None) -> Any:
-    """Return a source as the engine understands it from any working directory."""
-    from pathlib import Path
-
-    if data is None or not Path(data).is_dir():
-        return data
-    return str(Path(data).absolute())

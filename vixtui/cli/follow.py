@@ -14,14 +14,13 @@ from typing import Protocol
 from vixtui.cli.narrate import note
 from vixtui.errors import BY_EXIT_CODE, DoesNotFitError, ExitCode, VixtuiError
 from vixtui.runs.control import send
+from vixtui.runs.describe import death_text, was_killed
 from vixtui.runs.directory import RunDirectory
 from vixtui.runs.events import Event, EventTail
 from vixtui.runs.progress import RunProgress
 
 _POLL_SECONDS = 0.1
-_RESEND_SECONDS = 1.0
 _LEAVE_SECONDS = 30
-_KILLED = -9
 
 
 class View(Protocol):
@@ -69,7 +68,7 @@ def follow(
         VixtuiError: when the engine died without a word.
     """
     tail, progress = EventTail(run.events_path), RunProgress()
-    stop_sent_at = 0.0
+    asked = False
     with _counted_interrupts() as presses:
         engine = start() if start else None
         while True:
@@ -80,12 +79,10 @@ def follow(
             if presses() > (1 if stop_on_interrupt else 0):
                 note(f"the run goes on by itself; watch it with: vixtui attach {run.id}")
                 raise KeyboardInterrupt
-            # An engine that is still starting does not listen yet: ask until it answers.
-            if presses() and time.monotonic() - stop_sent_at > _RESEND_SECONDS:
-                if not stop_sent_at:
-                    note("stopping: saving what is learned; Ctrl+C again leaves it to itself")
+            if presses() and not asked:
+                note("stopping: saving what is learned; Ctrl+C again leaves it to itself")
                 send(run.control_path, "stop")
-                stop_sent_at = time.monotonic()
+                asked = True
             time.sleep(_POLL_SECONDS)
     if not progress.ended or (engine and not news):
         raise _died(run, progress, engine)
@@ -133,18 +130,13 @@ def _died(
     code = engine.returncode if engine else None
     saved = progress.checkpoint
     resume = f"'vixtui runs resume {run.id}' goes on from step {saved.step}" if saved else ""
-    if code == _KILLED:
+    if was_killed(code):
+        advice = [resume, "a smaller --budget needs less"]
         return DoesNotFitError(
-            "the engine was killed from outside, most often because memory ran out",
-            where=run.id,
-            remedy="; ".join(filter(None, [resume, "a smaller --budget needs less"])),
+            death_text(code), where=run.id, remedy="; ".join(filter(None, advice))
         )
-    ended = f"with code {code}" if code is not None else "without a last word"
-    return VixtuiError(
-        f"the engine ended unexpectedly {ended}",
-        where=run.log_path,
-        remedy="; ".join(filter(None, ["the log tells more", resume])),
-    )
+    advice = ["the log tells more", resume]
+    return VixtuiError(death_text(code), where=run.log_path, remedy="; ".join(filter(None, advice)))
 
 
 @contextmanager

@@ -73,7 +73,7 @@ def find_weights(name: str | None) -> Weights:
     """Return the weights that `name` stands for; without one, the newest, and say which.
 
     Args:
-        name: id of a run, part of one, ``last``, or a file.
+        name: a file or the folder of a run, or without slashes an id, part of one, or ``last``.
 
     Raises:
         UsageError: when there are none.
@@ -89,16 +89,16 @@ def find_weights(name: str | None) -> Weights:
             )
         narrate.note(f"model: run {newest.id}")
         return Weights(newest.model_path, newest)
-    path = Path(name)
+    path = Path(name).absolute()
     if path.is_file():
-        owner = RunDirectory(path.absolute().parent)
-        return Weights(path.absolute(), owner if owner.config_path.is_file() else None)
-    if path.suffix or len(path.parts) > 1:
-        run = RunDirectory(path.absolute())
+        owner = RunDirectory(path.parent)
+        return Weights(path, owner if owner.config_path.is_file() else None)
+    if os.path.basename(name) == name:
+        run = find_run(name)
+    else:
+        run = RunDirectory(path)
         if not run.config_path.is_file():
             raise UsageError("no such weights file", where=name, remedy="see 'vixtui runs list'")
-    else:
-        run = find_run(name)
     if not run.model_path.is_file():
         raise UsageError(
             "the run has no weights yet", where=run.id, remedy=f"vixtui attach {run.id}"

@@ -33,10 +33,9 @@ Data = Annotated[
         metavar="DATA",
     ),
 ]  # fmt: skip
-ImageSize = Annotated[
-    int | None,
-    typer.Option("--image-size", help="Side in pixels.", min=1, max=1024, metavar="PIXELS"),
-]
+# The limits of `vixtui.data.sources`, which takes too long to import for the sake of --help.
+IMAGE_SIZE = typer.Option("--image-size", help="Side in pixels.", min=8, max=512, metavar="PIXELS")
+ImageSize = Annotated[int | None, IMAGE_SIZE]
 PresetName = Annotated[
     str, typer.Argument(help="NAME or NAME:SIZE.", autocompletion=complete_preset, metavar="PRESET")
 ]

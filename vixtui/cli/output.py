@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 from collections.abc import Collection, Mapping, Sequence
+from itertools import compress
 from typing import Any, TextIO
 
 from vixtui.text import safe
@@ -67,6 +68,7 @@ def print_table(
     *,
     numeric: Collection[str] = (),
     whole: Collection[str] = (),
+    optional: Collection[str] = (),
 ) -> None:
     """Print a table: ruled and fitted to the width of a terminal, else aligned and whole.
 
@@ -75,14 +77,19 @@ def print_table(
         rows: cells; as many as there are columns.
         numeric: headings of the columns that are aligned to the right and never broken.
         whole: headings of other columns that are never broken: names that one copies.
+        optional: headings of columns that a terminal too narrow for all does without.
     """
     cells = [[safe(cell) for cell in row] for row in rows]
+    room, gaps = shutil.get_terminal_size().columns, 2 * (len(columns) - 1)
+    if can_draw(sys.stdout) and sum(_widths(columns, cells)) + gaps > room:
+        kept = [heading not in optional for heading in columns]
+        columns = list(compress(columns, kept))
+        cells = [list(compress(row, kept)) for row in cells]
     unbroken = {*numeric, *whole}
     narrowest = [
         width if heading in unbroken else min(width, _MIN_TEXT_WIDTH)
         for heading, width in zip(columns, _widths(columns, cells), strict=True)
     ]
-    room = shutil.get_terminal_size().columns
     if can_draw(sys.stdout) and sum(narrowest) + 2 * (len(columns) - 1) <= room:
         _print_rich_table(columns, cells, numeric, unbroken)
     else:

@@ -79,6 +79,8 @@ def find_pictures(names: Sequence[str]) -> list[Path]:
 
     found: dict[Path, None] = {}
     for name in names:
+        if not name:
+            raise UsageError("an empty name", where="IMAGE", remedy="name pictures or folders")
         path = Path(name)
         if path.is_dir():
             matches = [path / picture.path for picture in Walk(str(path)).pictures(".")]

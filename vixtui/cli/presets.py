@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from vixtui.cli import narrate, output
-from vixtui.cli.options import Json, PresetName
+from vixtui.cli.options import IMAGE_SIZE, Json, PresetName
 
 app = typer.Typer()
 _KINDS = ("token_mixer", "embedding", "positions")
@@ -54,9 +54,7 @@ def list_(json: Json = False) -> None:
 @app.command(epilog="Example: vixtui presets show hybrid-vin:tiny --image-size 64")
 def show(
     preset: PresetName,
-    image_size: Annotated[
-        int, typer.Option("--image-size", help="Side in pixels.", min=1, max=1024)
-    ] = 32,
+    image_size: Annotated[int, IMAGE_SIZE] = 32,
     classes: Annotated[
         int, typer.Option("--classes", help="Number of classes.", min=2, max=10_000)
     ] = 10,

@@ -18,7 +18,8 @@ def probe(json: Json = False) -> None:
     from dataclasses import asdict
 
     from vixtui.hardware.probe import probe as look
-    from vixtui.text import format_bytes
+    from vixtui.paths import home
+    from vixtui.text import counted, format_bytes
 
     machine = look()
     if json:
@@ -27,15 +28,19 @@ def probe(json: Json = False) -> None:
     rows = [
         ("RAM, total", format_bytes(machine.ram_total.bytes), machine.ram_total.source),
         ("RAM, free", format_bytes(machine.ram_free.bytes), machine.ram_free.source),
-        ("disk, free", format_bytes(machine.disk_free.bytes), machine.disk_free.source),
+        (
+            "disk, free",
+            format_bytes(machine.disk_free.bytes),
+            f"{machine.disk_free.source} of {home()}",
+        ),
     ]
+    output.print_line(f"{machine.cpu}, {counted(machine.cores, 'core')}")
     for gpu in machine.gpus:
-        name = f"GPU {gpu.index} {gpu.name}"
+        output.print_line(f"GPU {gpu.index}: {gpu.name}, {gpu.uuid}")
         rows += [
-            (f"{name}, total", format_bytes(gpu.total.bytes), gpu.total.source),
-            (f"{name}, free", format_bytes(gpu.free.bytes), gpu.free.source),
+            (f"GPU {gpu.index}, total", format_bytes(gpu.total.bytes), gpu.total.source),
+            (f"GPU {gpu.index}, free", format_bytes(gpu.free.bytes), gpu.free.source),
         ]
-    output.print_line(f"{machine.cpu}, {machine.cores} cores")
     output.print_table(("what", "amount", "source"), rows, numeric=("amount",))
     for remark in machine.notes:
         output.print_line(remark)

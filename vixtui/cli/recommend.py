@@ -85,11 +85,14 @@ def require_fit(candidates: Sequence[Candidate], budget: MemoryBudget) -> Candid
     """Return the best candidate that fits.
 
     Raises:
-        DoesNotFitError: when none does; names the nearest miss and the budget it needs.
+        UsageError: when there are no candidates: no preset can take the pictures.
+        DoesNotFitError: when none fits; names the nearest miss and the budget it needs.
     """
-    from vixtui.errors import DoesNotFitError
+    from vixtui.errors import DoesNotFitError, UsageError
     from vixtui.text import format_bytes
 
+    if not candidates:
+        raise UsageError("no preset can take pictures of this size", remedy="change --image-size")
     for candidate in candidates:
         if candidate.fits:
             return candidate
@@ -136,14 +139,20 @@ def print_candidates(candidates: Sequence[Candidate], seconds: float | None) -> 
                 (str(entry.batch_size) if whole else split) if entry.fits else "–",
                 format_seconds(entry.seconds_per_epoch),
                 f"{seconds / entry.seconds_per_epoch:.0f}" if seconds else "",
-                "–" if entry.accuracy is None else format_percent(entry.accuracy),
+                format_percent(entry.accuracy),
                 entry.reason,
             ]
         )
     if not seconds:
         columns.remove("epochs")
         rows = [row[:5] + row[6:] for row in rows]
-    output.print_table(columns, rows, numeric=set(columns) - {"preset", "why"}, whole=("preset",))
+    output.print_table(
+        columns,
+        rows,
+        numeric=set(columns) - {"preset", "why"},
+        whole=("preset",),
+        optional=("weights", "batch"),
+    )
     if candidates:
         best = candidates[0]
         narrate.note(f"peak: {best.peak_basis}")

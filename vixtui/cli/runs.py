@@ -13,7 +13,6 @@ from vixtui.cli.options import Json, Run
 if TYPE_CHECKING:
     from vixtui.runs.config import RunConfig
     from vixtui.runs.directory import RunDirectory
-    from vixtui.runs.progress import RunProgress
 
 app = typer.Typer(help="Look at runs, compare, resume, stop, rename, remove them.")
 
@@ -30,11 +29,12 @@ def list_(json: Json = False) -> None:
     """List all runs, newest first."""
     from vixtui.errors import UsageError
     from vixtui.runs.directory import list_runs
+    from vixtui.text import format_percent
 
     found = []
     for run in list_runs():
         try:
-            found.append(describe(run, run.config(), run.progress()))
+            found.append(describe(run, run.config()))
         except UsageError as error:
             narrate.note(f"warning: {run.id}: {error.message}")
     found.sort(key=lambda run: str(run["created"]), reverse=True)
@@ -53,8 +53,8 @@ def list_(json: Json = False) -> None:
                 run["state"],
                 run["preset"],
                 run["data"],
-                _percent(run["best_validation_top1"]),
-                _percent(run["test_top1"]),
+                format_percent(run["best_validation_top1"]),
+                format_percent(run["test_top1"]),
             ]
             for run in found
         ],
@@ -66,49 +66,48 @@ def list_(json: Json = False) -> None:
 @app.command(epilog="Example: vixtui runs show last")
 def show(run: Run = "last", json: Json = False) -> None:
     """Show one run: its decision, its progress, its results."""
-    from vixtui.cli.summary import print_summary, read_evaluation
+    from json import loads
+
+    from vixtui.cli.summary import evaluation_of, print_summary
+    from vixtui.runs.describe import setting_text, settings
     from vixtui.runs.directory import find_run
 
     found = find_run(run)
-    config, progress = found.config(), found.progress()
+    config = found.config()
     if json:
+        tested = evaluation_of(found) is not None
         output.print_json(
             {
-                **describe(found, config, progress),
+                **describe(found, config),
                 "config": asdict(config),
-                "evaluation": read_evaluation(found),
+                "evaluation": loads(found.evaluation_path.read_bytes()) if tested else None,
             }
         )
         return
-    print_summary(found, progress)
+    print_summary(found, found.progress())
     output.print_facts(
-        [(name, str(value)) for name, value in settings(config).items()], title="settings"
+        [(name, setting_text(value)) for name, value in settings(config).items()],
+        title="settings",
     )
 
 
 @app.command(epilog="Example: vixtui runs compare last 20261122-0704-hybrid-vin")
 def compare(first: Run, second: Run, json: Json = False) -> None:
     """Show where the settings of two runs differ, and their results."""
+    from vixtui.runs.describe import differences, setting_text
     from vixtui.runs.directory import find_run
 
     pair = [find_run(first), find_run(second)]
     configs = [run.config() for run in pair]
-    described = [
-        describe(run, config, run.progress()) for run, config in zip(pair, configs, strict=True)
-    ]
-    left, right = (settings(config) for config in configs)
-    differing = {
-        name: (left.get(name), right.get(name))
-        for name in {**left, **right}
-        if left.get(name) != right.get(name)
-    }
+    described = [describe(run, config) for run, config in zip(pair, configs, strict=True)]
+    differing = differences(configs)
     if json:
         output.print_json({"runs": described, "differing": differing})
         return
     results = [
         (label, *(_shown(key, run[key]) for run in described)) for key, label in _RESULTS.items()
     ]
-    rows = [(name, _plain(one), _plain(other)) for name, (one, other) in differing.items()]
+    rows = [(name, *map(setting_text, values)) for name, values in differing.items()]
     output.print_table(["", *(run.id for run in pair)], [*results, *rows])
 
 
@@ -124,36 +123,29 @@ _RESULTS = {
 }
 
 
-def describe(run: RunDirectory, config: RunConfig, progress: RunProgress) -> dict[str, Any]:
+def describe(run: RunDirectory, config: RunConfig) -> dict[str, Any]:
     """Return a run in short, JSON-able; what is not known yet is None."""
+    from vixtui.runs.describe import summarise
+
+    progress = run.progress()
+    summary = summarise(run, config, progress)
     return {
         "id": run.id,
         "path": str(run.path),
-        "state": run.state(progress),
+        "state": summary.state,
         "created": config.created,
         "preset": config.preset,
         "data": config.data.source,
         "epochs": progress.epochs[-1].epoch if progress.epochs else 0,
-        "best_validation_top1": progress.best.top1 if progress.best else None,
-        "test_top1": progress.tested.top1 if progress.tested else None,
-        "seconds": progress.finished.seconds if progress.finished else None,
+        "best_validation_top1": summary.best,
+        "test_top1": summary.test,
+        "seconds": summary.seconds,
         "peak_memory_bytes": progress.peak_memory_bytes or None,
     }
 
 
-def settings(config: RunConfig) -> dict[str, Any]:
-    """Return everything a run was set to, nested names joined by dots: ``recipe.lr``."""
-    flat: dict[str, Any] = {}
-    for name, value in asdict(config).items():
-        if isinstance(value, dict):
-            flat |= {f"{name}.{inner}": entry for inner, entry in value.items()}
-        elif name not in ("id", "created", "schema_version"):
-            flat[name] = value
-    return flat
-
-
 def _shown(key: str, value: Any) -> str:
-    from vixtui.text import format_bytes, format_seconds
+    from vixtui.text import format_bytes, format_percent, format_seconds
 
     if value is None:
         return "–"
@@ -161,16 +153,4 @@ def _shown(key: str, value: Any) -> str:
         return format_seconds(value)
     if key == "peak_memory_bytes":
         return format_bytes(value)
-    return _percent(value) if key.endswith("top1") else str(value)
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return ", ".join(str(entry) for entry in value)
-    return "–" if value is None else str(value)
-
-
-def _percent(fraction: float | None) -> str:
-    from vixtui.text import format_percent
-
-    return "–" if fraction is None else format_percent(fraction)
+    return format_percent(value) if key.endswith("top1") else str(value)

@@ -67,15 +67,14 @@ def stop(run: Run = "last", json: Json = False) -> None:
     found = find_run(run)
     if not found.alive():
         raise UsageError("the run is not at work", where=found.id, remedy="see 'vixtui runs list'")
+    send(found.control_path, "stop")
     deadline = time.monotonic() + _STOP_SECONDS
     while found.alive():
         if time.monotonic() > deadline:
             raise VixtuiError(
                 "the engine does not answer", where=found.id, remedy=f"see {found.log_path}"
             )
-        # Sent again because an engine that is still starting does not listen yet.
-        send(found.control_path, "stop")
-        time.sleep(0.5)
+        time.sleep(0.2)
     state = found.state()
     if json:
         output.print_json({"run": found.id, "state": state})

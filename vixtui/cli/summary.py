@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-from typing import Any
 
 from vixtui.cli import narrate, output
+from vixtui.errors import DataError
 from vixtui.runs.config import RunConfig
 from vixtui.runs.directory import RunDirectory
+from vixtui.runs.evaluation import Evaluation, read_evaluation
 from vixtui.runs.progress import RunProgress
-from vixtui.text import format_bytes, format_percent, format_seconds
+from vixtui.text import counted, format_bytes, format_percent, format_seconds
 
 _WEAKEST = 3
 
 
 def print_summary(run: RunDirectory, progress: RunProgress) -> None:
-    """Print what came out of a run."""
-    config = run.config()
+    """Print what came out of a run; damaged test results are told on stderr and left out."""
+    config, tested = run.config(), evaluation_of(run)
     facts = [
         ("model", f"{config.preset}, {config.model.embed_dim} wide, {config.model.depth} deep"),
         ("data", f"{config.data.source}, {len(config.data.classes)} classes"),
         *_training_facts(progress),
-        *evaluation_facts(read_evaluation(run)),
+        *(evaluation_facts(tested) if tested else ()),
         *_memory_facts(config, progress),
     ]
     if run.model_path.is_file():
@@ -40,35 +40,31 @@ def say_what_next(run: RunDirectory) -> None:
     narrate.note("  vixtui")
 
 
-def read_evaluation(run: RunDirectory) -> dict[str, Any] | None:
-    """Return the evaluation that the engine left, or None when there is no readable one."""
+def evaluation_of(run: RunDirectory) -> Evaluation | None:
+    """Return a run's test results; damaged ones are told on stderr and count as none."""
     try:
-        found = json.loads(run.evaluation_path.read_bytes())
-    except (OSError, ValueError):
+        return read_evaluation(run.evaluation_path)
+    except DataError as error:
+        narrate.note(f"warning: {error.message}")
         return None
-    return found if isinstance(found, dict) and found.get("schema_version") == 1 else None
 
 
-def evaluation_facts(found: dict[str, Any] | None) -> list[tuple[str, str]]:
+def evaluation_facts(found: Evaluation) -> list[tuple[str, str]]:
     """Return the headline figures of an evaluation, the weakest classes among them."""
-    if found is None:
-        return []
-    low, high = found["top1_interval"]
+    low, high = found.top1_interval
     facts = [
         (
-            f"{found['split']} top-1",
-            f"{format_percent(found['top1'])} of {found['images']:,} pictures "
+            f"{found.split} top-1",
+            f"{format_percent(found.top1)} of {counted(found.images, 'picture')} "
             f"(95 % interval {100 * low:.1f} to {format_percent(high)})",
         ),
     ]
-    if 1 < found["top_k"] < len(found["classes"]):
-        facts.append((f"{found['split']} top-{found['top_k']}", format_percent(found["top5"])))
-    facts.append(("calibration", f"error {format_percent(found['ece'])} (ECE), lower is better"))
-    weakest = sorted(
-        (entry for entry in found["per_class"] if entry["images"]), key=lambda entry: entry["f1"]
-    )[:_WEAKEST]
+    if 1 < found.top_k < len(found.classes):
+        facts.append((f"{found.split} top-{found.top_k}", format_percent(found.top5)))
+    facts.append(("calibration", f"error {format_percent(found.ece)} (ECE), lower is better"))
+    weakest = sorted((f1, score.name) for score in found.per_class if (f1 := score.f1) is not None)
     if weakest:
-        named = (f"{entry['class']} {format_percent(entry['f1'])}" for entry in weakest)
+        named = (f"{name} {format_percent(f1)}" for f1, name in weakest[:_WEAKEST])
         facts.append(("weakest classes", f"{', '.join(named)} (F1)"))
     return facts
 

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 
 from vixtui.cli import narrate, output
 from vixtui.cli.follow import View
+from vixtui.runs.describe import event_text
 from vixtui.runs.events import (
-    DataChecked,
     Event,
-    ModelBuilt,
+    Failed,
+    Finished,
     Paused,
-    Resumed,
     RunStarted,
-    TestStarted,
+    Stopped,
+    Tested,
     Validated,
-    Warned,
     encode,
 )
 from vixtui.runs.progress import RunProgress
-from vixtui.text import format_count, format_percent, format_seconds, safe
+from vixtui.text import format_percent, format_seconds
 
 if TYPE_CHECKING:
     from rich.progress import ProgressColumn, Task
@@ -132,36 +132,21 @@ def figures(progress: RunProgress) -> str:
 
 
 def describe(event: Event, progress: RunProgress, run_id: str) -> str | None:
-    """Return what an event is to a reader, or None for one that only moves the bar."""
+    """Return what an event is to a reader, or None for one that only moves the bar.
+
+    Of the end nothing is told here: the results, or the error, do.
+    """
     match event:
-        case RunStarted(resumed_step=0):
-            return f"run {run_id} on {event.device}"
         case RunStarted():
-            return f"run {run_id} on {event.device}, from step {event.resumed_step}"
-        case DataChecked():
-            left_out = f", {event.unusable:,} left out" if event.unusable else ""
-            return (
-                f"data: {event.train:,} pictures to train, {event.validation:,} to validate, "
-                f"{event.test:,} to test, {event.num_classes} classes{left_out}"
-            )
-        case ModelBuilt():
-            speed = f", {event.images_per_second:,.0f} images/s" if event.images_per_second else ""
-            return (
-                f"model: {format_count(event.parameters)} weights, {event.precision}, "
-                f"threads {event.threads}{speed}"
-            )
+            return f"run {run_id}: {event_text(event)}"
         case Validated():
             return _describe_validation(event, progress)
-        case Warned():
-            return f"warning: {safe(event.message)}"
         case Paused():
-            return f"paused at step {event.step}; go on with: vixtui runs resume {run_id}"
-        case Resumed():
-            return "going on"
-        case TestStarted():
-            return f"testing the best weights on {event.images:,} pictures"
-        case _:
+            return f"{event_text(event)}; go on with: vixtui runs resume {run_id}"
+        case Tested() | Stopped() | Finished() | Failed():
             return None
+        case _:
+            return event_text(event)
 
 
 def _describe_validation(event: Validated, progress: RunProgress) -> str:

@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from vixtui.data.scan import EXTENSIONS, PictureFile, Walk
 from vixtui.data.split import Item, Split, stratified_split
 from vixtui.errors import DataError
+from vixtui.runs.weights import MAX_CLASS_NAME, MAX_METADATA_BYTES
 from vixtui.text import safe
 
 VALIDATION_FRACTION = 0.1
@@ -48,6 +49,7 @@ class FolderContents:
 
     classes: tuple[str, ...]
     split: Split
+    has_test: bool
     fingerprint: str
     notes: tuple[str, ...]
 
@@ -85,6 +87,7 @@ def read_folder(root: str, *, seed: int) -> FolderContents:
     return FolderContents(
         classes=tuple(_printable(name) for name in classes),
         split=split,
+        has_test=bool(labelled.get("test")),
         fingerprint=_fingerprint(parts, classes),
         notes=tuple(notes),
     )
@@ -138,6 +141,9 @@ def _usable_classes(
         raise DataError(
             f"{len(classes):,} classes are more than {_MAX_CLASSES:,}", where=root, remedy=_LAYOUT
         )
+    lengths = [len(_printable(name)) for name in classes]
+    if max(lengths) > MAX_CLASS_NAME or sum(lengths) > MAX_METADATA_BYTES // 4:
+        raise DataError("the class names are too long", where=root, remedy="rename the folders")
     return classes
 
 

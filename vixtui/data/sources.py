@@ -32,6 +32,7 @@ class DataSource:
         fingerprint: changes when the set of pictures changes.
         horizontal_flip: whether a mirrored picture keeps its class.
         split: who trains, validates, tests.
+        has_test: whether the source itself says which pictures are for testing.
         notes: one line each on what was left out or assumed.
     """
 
@@ -43,6 +44,7 @@ class DataSource:
     fingerprint: str
     horizontal_flip: bool
     split: Split
+    has_test: bool = True
     notes: tuple[str, ...] = ()
 
 
@@ -179,6 +181,7 @@ def _open_folder(root: str, seed: int, image_size: int | None) -> DataSource:
         fingerprint=contents.fingerprint,
         horizontal_flip=public is None or public.horizontal_flip,
         split=contents.split,
+        has_test=contents.has_test,
         notes=contents.notes,
     )
 

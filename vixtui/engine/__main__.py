@@ -6,6 +6,7 @@ import os
 import sys
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -54,6 +55,8 @@ def _train(run: RunDirectory) -> int:
     except VixtuiError as error:
         print(f"error: {error.message}", file=sys.stderr)
         return error.exit_code
+    for half_written in run.path.glob(".*.safetensors.*"):  # by an engine that was killed
+        half_written.unlink(missing_ok=True)
     writer = events.EventWriter(run.events_path)
     try:
         return _train_reporting(run, writer)
@@ -73,9 +76,14 @@ def _train_reporting(run: RunDirectory, writer: events.EventWriter) -> int:
         failure = _explain(error, run)
         if failure.exit_code == ExitCode.BUG:
             traceback.print_exc()
-        writer.write(
-            events.Failed, time.time(), message=failure.message, exit_code=int(failure.exit_code)
-        )
+        print(f"error: {failure.message}", file=sys.stderr)
+        with suppress(OSError):  # the disk may be full
+            writer.write(
+                events.Failed,
+                time.time(),
+                message=failure.message,
+                exit_code=int(failure.exit_code),
+            )
         return failure.exit_code
     return ExitCode.OK
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
+from vixtui.hardware.host import usable_cores
 from vixtui.runs.config import Precision
 
 _WARM_UP_RUNS = 2
@@ -38,7 +38,7 @@ def calibrate(
         threads: a fixed number, or 0 to choose.
         precision: a fixed one, or ``auto`` to choose.
     """
-    cores = available_cores()
+    cores = usable_cores()
     thread_choices = [threads] if threads else [1, cores] if cores > 1 else [1]
     if device.type != "cpu":
         thread_choices = [threads or cores]
@@ -51,14 +51,6 @@ def calibrate(
     )
     torch.set_num_threads(best.threads)
     return best
-
-
-def available_cores() -> int:
-    """Return the cores this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1
 
 
 def _time(

@@ -12,7 +12,7 @@ from vixtui.errors import UsageError
 
 
 def select(name: str) -> torch.device:
-    """Return the torch device of a plan: ``cpu``, ``cuda:<uuid>`` or ``mps``.
+    """Return the torch device of a plan: ``cpu`` or ``cuda:<uuid>``.
 
     A GPU is made the only visible one by its UUID, because NVML and CUDA may count differently.
     Must run before CUDA is used.
@@ -25,9 +25,7 @@ def select(name: str) -> torch.device:
         if not torch.cuda.is_available():
             raise UsageError("CUDA cannot use this GPU", where=name, remedy="try --device cpu")
         return torch.device("cuda:0")
-    if name == "mps" and not torch.backends.mps.is_available():
-        raise UsageError("torch cannot use this GPU", where=name, remedy="try --device cpu")
-    return torch.device(name)
+    return torch.device("cpu")
 
 
 def peak_memory_bytes(device: torch.device) -> int:

@@ -17,15 +17,15 @@ from typing import Any, TextIO
 import torch
 
 from vixtui.data.decode import decode
-from vixtui.data.sources import open_source
+from vixtui.data.sources import DataSource, open_source
 from vixtui.data.split import Labelled, Split
 from vixtui.data.tensors import load_pictures
 from vixtui.engine import evaluate
-from vixtui.engine.calibrate import available_cores
 from vixtui.engine.device import out_of_memory
 from vixtui.engine.inputs import Normalise
 from vixtui.engine.weights import load_weights
 from vixtui.errors import DataError, DoesNotFitError, UsageError, VixtuiError
+from vixtui.hardware.host import usable_cores
 from vixtui.models.vision_xformer import VisionXFormer
 from vixtui.runs.config import DataConfig
 from vixtui.runs.directory import RunDirectory
@@ -84,26 +84,22 @@ class Server:
         }
 
     def _evaluate(
-        self, model: str, source: str | None = None, run: str | None = None, split: str = "test"
+        self,
+        model: str,
+        source: str | None = None,
+        run: str | None = None,
+        split: str | None = None,
     ) -> dict[str, Any]:
         network, card = self._model(Path(model))
-        if source is None and run is None:
-            raise UsageError("nothing to evaluate on", where="--data", remedy="name a folder")
-        data, items = (
-            _run_items(Path(run or ""), split)
-            if source is None
-            else _source_items(source, split, card)
-        )
+        data, items, split = _questioned(card, source, run, split, self._warn)
         if not items:
             raise DataError(
                 f"no {split} pictures", where=data.source, remedy="choose another --split"
             )
         unusable: list[str] = []
-        pictures = load_pictures(
-            data, items, on_unusable=unusable.append, threads=available_cores()
-        )
+        pictures = load_pictures(data, items, on_unusable=unusable.append, threads=usable_cores())
         for message in unusable:
-            self._progress(warning=message)
+            self._warn(message)
         if not len(pictures.labels):
             raise DataError("no picture can be used", where=data.source)
         logits, speed = evaluate.timed_logits(
@@ -141,6 +137,9 @@ class Server:
         if self._loaded is None or self._loaded[0] != key:
             self._loaded = (key, *load_weights(path))
         return self._loaded[1:]
+
+    def _warn(self, message: str) -> None:
+        self._progress(warning=message)
 
     def _progress(self, **values: object) -> None:
         self._tell({"type": "progress", **values})
@@ -209,20 +208,31 @@ def _predict_one(
     }
 
 
-def _run_items(folder: Path, split: str) -> tuple[DataConfig, Labelled]:
-    run = RunDirectory(folder)
-    return run.config().data, _part(Split.from_json(run.split_path.read_bytes()), split)
+def _questioned(
+    card: ModelCard,
+    source: str | None,
+    run: str | None,
+    split: str | None,
+    warn: Callable[[str], None],
+) -> tuple[DataConfig, Labelled, str]:
+    """Return the pictures to evaluate on, with the model's labels, and which part they are.
 
-
-def _source_items(source: str, split: str, card: ModelCard) -> tuple[DataConfig, Labelled]:
-    """Return a source's pictures with the model's labels; classes are matched by name."""
-    found = open_source(source, image_size=min(card.model.image_height, card.model.image_width))
-    known = {name: label for label, name in enumerate(card.classes)}
-    items = tuple(
-        (item, known[found.classes[label]])
-        for item, label in _part(found.split, split)
-        if found.classes[label] in known
-    )
+    A run's own data keep the run's split, so that no training picture counts as a test. Of other
+    data the test part is taken if there is one, else everything.
+    """
+    found = open_source(source) if source is not None else None
+    if run is not None:
+        directory = RunDirectory(Path(run))
+        data = directory.config().data
+        if found is None or found.source == data.source:
+            part = split or "test"
+            return data, _part(Split.from_json(directory.split_path.read_bytes()), part), part
+    if found is None:
+        raise UsageError("nothing to evaluate on", where="--data", remedy="name a folder")
+    for note in found.notes:
+        warn(note)
+    part = split or ("test" if found.has_test else "all")
+    items = _relabelled(found, _part(found.split, part), card.classes, warn)
     data = DataConfig(
         source=found.source,
         classes=card.classes,
@@ -234,7 +244,28 @@ def _source_items(source: str, split: str, card: ModelCard) -> tuple[DataConfig,
         validation=0,
         test=len(items),
     )
-    return data, items
+    return data, items, part
+
+
+def _relabelled(
+    found: DataSource, items: Labelled, classes: tuple[str, ...], warn: Callable[[str], None]
+) -> Labelled:
+    """Return pictures with a model's labels; classes are matched by name."""
+    known = {name: label for label, name in enumerate(classes)}
+    kept = tuple(
+        (item, known[found.classes[label]])
+        for item, label in items
+        if found.classes[label] in known
+    )
+    if items and not kept:
+        raise DataError(
+            "the model knows none of these classes",
+            where=found.source,
+            remedy=f"it knows {', '.join(classes[:5])}",
+        )
+    if unknown := len(items) - len(kept):
+        warn(f"{unknown:,} pictures of classes that the model does not know: left out")
+    return kept
 
 
 def _part(split: Split, name: str) -> Labelled:

@@ -26,7 +26,8 @@ class TrainState:
         elapsed_seconds: training time used so far, pauses left out.
         threads, precision: measured once, kept for ever: both change the last bits.
         best_top1, best_loss, best_epoch: of the kept weights; validation.
-        epochs_since_best: for early stopping.
+        gained_epoch: the last with a better validation top-1; for early stopping.
+        validated_step: weight updates that the last validation came after.
         epoch_loss_sum, epoch_correct, epoch_images: sums over the current epoch so far.
     """
 
@@ -37,7 +38,8 @@ class TrainState:
     best_top1: float = -1.0
     best_loss: float = 0.0
     best_epoch: int = 0
-    epochs_since_best: int = 0
+    gained_epoch: int = 0
+    validated_step: int = 0
     epoch_loss_sum: float = 0.0
     epoch_correct: float = 0.0
     epoch_images: int = 0

@@ -28,15 +28,17 @@ from vixtui.engine.schedule import learning_rate
 from vixtui.engine.seeding import epoch_order
 from vixtui.engine.state import TrainState, load_state, save_state, saved_step
 from vixtui.engine.weights import load_weights, save_weights
-from vixtui.errors import DataError, VixtuiError
+from vixtui.errors import DataError, UsageError
 from vixtui.files import write_atomically
-from vixtui.presets import preset
+from vixtui.hardware.host import usable_cores
 from vixtui.runs import events
 from vixtui.runs.control import Inbox
 from vixtui.runs.directory import RunDirectory
 from vixtui.runs.weights import ModelCard
 
 _STATE_SECONDS = 5.0
+# Saving the state may take at most this share of the time.
+_SAVING_SHARE = 0.05
 _PAUSE_POLL_SECONDS = 0.1
 # In a run limited by time, validation may take at most this share of it.
 _VALIDATION_SHARE = 0.1
@@ -52,23 +54,25 @@ class Training:
 
     def __init__(self, run: RunDirectory, reporter: Reporter) -> None:
         self._run, self._reporter = run, reporter
-        self._inbox = Inbox(run.control_path)
+        started = psutil.Process().create_time()
+        self._inbox = Inbox(run.control_path, since=started)
         self._stop = False
         for name in ("SIGTERM", "SIGINT", "SIGHUP"):
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), self._on_signal)
         self._config = run.config()
         self._device = select(self._config.plan.device)
-        self._session_started = psutil.Process().create_time()
+        # The clock of a run starts with the process: importing torch is part of the user's wait.
+        self._session_started = time.monotonic() - (time.time() - started)
         self._earlier_seconds = self._paused_seconds = 0.0
-        self._validated_at = time.perf_counter()
-        self._validation_seconds = 0.0
-        self._state_saved_at = 0.0
+        self._validated_at = self._state_saved_at = time.monotonic()
+        self._validation_seconds = self._saving_seconds = 0.0
 
     def train(self) -> None:
         """Train to the end, or until told to stop."""
         self._reporter.write(
             events.RunStarted,
+            run=self._run.id,
             pid=os.getpid(),
             device=self._config.plan.device,
             resumed_step=saved_step(self._run.state_path),
@@ -122,7 +126,7 @@ class Training:
             self._config.data,
             items,
             on_unusable=self._reporter.warn,
-            threads=self._config.plan.threads or calibrate.available_cores(),
+            threads=self._config.plan.threads or usable_cores(),
         )
         return pictures, len(items) - len(pictures.labels)
 
@@ -145,7 +149,6 @@ class Training:
             provenance={
                 "vixtui": __version__,
                 "torch": str(torch.__version__),
-                "preset": preset(self._config.preset).title,
                 "seed": str(self._config.seed),
                 "note": "trained from random weights on the named data; their licence applies",
             },
@@ -159,6 +162,7 @@ class Training:
             speed = self._calibrate()
             self._state = TrainState(threads=speed.threads, precision=speed.precision)
             seconds = speed.seconds
+        self._first_step = self._state.step
         self._learner.precision = self._state.precision
         recipe = self._config.recipe
         self._reporter.write(
@@ -191,28 +195,31 @@ class Training:
     def _fit(self) -> str | None:
         """Return why the training ended, or None when told to stop."""
         state = self._state
-        while True:
-            epoch, first = divmod(state.step, self._epoch_steps)
-            if self._progress() >= 1:
-                break
-            order = epoch_order(self._config.seed, epoch, len(self._train.labels))
-            for index in range(first, self._epoch_steps):
-                if not self._obey() or self._stop:
-                    return None
-                if self._progress() >= 1:
-                    break
-                self._step(order[index * self._batch : (index + 1) * self._batch])
-            else:
+        while (reason := self._end()) is None:
+            epoch, index = divmod(state.step, self._epoch_steps)
+            if not self._obey() or self._stop:
+                return None
+            if index == 0 or state.step == self._first_step:
+                order = epoch_order(self._config.seed, epoch, len(self._train.labels))
+            self._step(order[index * self._batch : (index + 1) * self._batch])
+            if index + 1 == self._epoch_steps:
                 self._end_epoch(epoch + 1)
-                patience = self._config.recipe.patience
-                if patience and state.epochs_since_best >= patience:
-                    return "early stopping"
-                continue
-            break
-        if state.step % self._epoch_steps or state.best_epoch == 0:
+            if self._state_due():
+                self._save_state()
+        if state.validated_step < state.step or not self._run.model_path.exists():
             self._validate(math.ceil(state.step / self._epoch_steps))
         self._save_state()
-        return "schedule" if self._config.recipe.epochs else "time"
+        return reason
+
+    def _end(self) -> str | None:
+        """Return why the training is over, if it is."""
+        recipe, state = self._config.recipe, self._state
+        validated_epoch = state.validated_step // self._epoch_steps
+        if recipe.patience and validated_epoch - state.gained_epoch >= recipe.patience:
+            return "early stopping"
+        if self._progress() >= 1:
+            return "schedule" if recipe.epochs else "time"
+        return None
 
     def _step(self, chosen: torch.Tensor) -> None:
         recipe, state = self._config.recipe, self._state
@@ -237,7 +244,7 @@ class Training:
         state = self._state
         loss = update.loss_sum.item()
         if not math.isfinite(loss):
-            raise VixtuiError(
+            raise UsageError(
                 f"the loss is no number any more at step {state.step}",
                 where="--lr",
                 remedy="train anew with a smaller --lr or --precision fp32",
@@ -259,25 +266,24 @@ class Training:
         state.epoch_loss_sum = state.epoch_correct = state.epoch_images = 0
         if self._validation_due():
             self._validate(epoch)
-        if time.monotonic() - self._state_saved_at > _STATE_SECONDS:
-            self._save_state()
 
     def _validation_due(self) -> bool:
         if self._config.recipe.seconds is None or not self._validation_seconds:
             return True
-        since = time.perf_counter() - self._validated_at
+        since = time.monotonic() - self._validated_at
         return self._validation_seconds < _VALIDATION_SHARE * since
 
     def _validate(self, epoch: int) -> None:
-        state, started = self._state, time.perf_counter()
+        state, started = self._state, time.monotonic()
+        state.validated_step = state.step
         if not len(self._validation.labels):
-            state.best_epoch = epoch
+            state.best_epoch = state.gained_epoch = epoch
             self._save_weights({})
             return
         scores = evaluate.score(self._logits(self._validation.images), self._validation.labels)
         better = (scores.top1, -scores.loss) > (state.best_top1, -state.best_loss)
-        gained = scores.top1 > state.best_top1
-        state.epochs_since_best = 0 if gained else state.epochs_since_best + 1
+        if scores.top1 > state.best_top1:
+            state.gained_epoch = epoch
         if better:
             state.best_top1, state.best_loss = scores.top1, scores.loss
             state.best_epoch = epoch
@@ -300,8 +306,10 @@ class Training:
             loss=scores.loss,
             is_best=better,
         )
-        self._validated_at = time.perf_counter()
+        self._validated_at = time.monotonic()
         self._validation_seconds = self._validated_at - started
+        if better:
+            self._save_state()
 
     def _logits(self, images: torch.Tensor) -> torch.Tensor:
         return evaluate.predict_logits(
@@ -315,7 +323,7 @@ class Training:
 
     def _elapsed(self) -> float:
         """Seconds of training so far, over all sessions, pauses left out."""
-        session = time.time() - self._session_started - self._paused_seconds
+        session = time.monotonic() - self._session_started - self._paused_seconds
         return self._earlier_seconds + session
 
     def _progress(self) -> float:
@@ -334,11 +342,11 @@ class Training:
         if command == "pause":
             self._save_state()
             self._reporter.write(events.Paused, step=self._state.step)
-            paused = time.time()
+            paused = time.monotonic()
             while command not in ("resume", "stop") and not self._stop:
                 time.sleep(_PAUSE_POLL_SECONDS)
                 command = self._inbox.poll()
-            self._paused_seconds += time.time() - paused
+            self._paused_seconds += time.monotonic() - paused
             if command == "resume":
                 self._reporter.write(events.Resumed, step=self._state.step)
         return command != "stop"
@@ -346,10 +354,16 @@ class Training:
     def _on_signal(self, *_: object) -> None:
         self._stop = True
 
+    def _state_due(self) -> bool:
+        since = time.monotonic() - self._state_saved_at
+        return since > max(_STATE_SECONDS, self._saving_seconds / _SAVING_SHARE)
+
     def _save_state(self) -> None:
+        started = time.monotonic()
         self._state.elapsed_seconds = self._elapsed()
         size = save_state(self._run.state_path, self._learner, self._state)
         self._state_saved_at = time.monotonic()
+        self._saving_seconds = self._state_saved_at - started
         self._reporter.write(events.Checkpointed, step=self._state.step, bytes=size)
 
     def _save_weights(self, metrics: dict[str, dict[str, float]]) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from vixtui.data.builtin import is_builtin
 from vixtui.data.sources import DataSource
 from vixtui.runs.config import Recipe
 
-_BUILT_IN_SECONDS = 40.0
+DEFAULT_SECONDS = 45.0
 _FOLDER_SECONDS = 300.0
 
 
@@ -22,13 +23,12 @@ def default_recipe(
 
     Args:
         source: the pictures; tiny ones are neither recoloured nor erased.
-        epochs, seconds: the limit; without either, 40 s for built-in pictures, 5 minutes for a
-            folder.
+        epochs, seconds: the limit; without either, `DEFAULT_SECONDS` for built-in pictures, five
+            minutes for a folder.
         overrides: any other field of `Recipe`.
     """
     if epochs is None and seconds is None:
-        built_in = source.source in ("digits", "shapes")
-        seconds = _BUILT_IN_SECONDS if built_in else _FOLDER_SECONDS
+        seconds = DEFAULT_SECONDS if is_builtin(source.source) else _FOLDER_SECONDS
     if min(source.image_height, source.image_width) < 16:
         overrides = {"color_jitter": 0.0, "erase": 0.0} | overrides
     return Recipe(epochs=epochs, seconds=seconds, **overrides)

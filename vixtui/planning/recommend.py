@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vixtui.errors import UsageError
 from vixtui.hardware.machine import Machine
@@ -22,7 +22,7 @@ from vixtui.planning.speed import (
 )
 from vixtui.planning.types import Budget, Candidate, Task
 from vixtui.presets import Preset, all_presets, preset
-from vixtui.text import format_bytes, format_percent, format_seconds
+from vixtui.text import format_bytes, format_seconds
 
 # With fewer passes over the pictures a model has hardly begun to learn.
 _FEWEST_EPOCHS = 3
@@ -169,7 +169,7 @@ def consider(chosen: Preset, question: Question, knowledge: Knowledge) -> Candid
         accuracy=accuracy.top1 if accuracy else None,
         accuracy_basis=accuracy.basis if accuracy else "not measured",
         fits=fits,
-        reason=_reason(fits, peak_bytes, seconds_per_epoch, accuracy, question),
+        reason=_reason(fits, peak_bytes, seconds_per_epoch, question),
     )
 
 
@@ -183,7 +183,19 @@ def ranked(candidates: Iterable[Candidate], seconds: float | None = None) -> lis
         slow = _too_slow(entry.seconds_per_epoch, seconds)
         return False, slow, -accuracy, entry.seconds_per_epoch
 
-    return sorted(candidates, key=key)
+    ordered = sorted(candidates, key=key)
+    return [replace(entry, reason=entry.reason or _compare(entry, ordered[0])) for entry in ordered]
+
+
+def _compare(entry: Candidate, first: Candidate) -> str:
+    """Return why a candidate ranks where it does, in a few words."""
+    if entry.accuracy is None:
+        return "accuracy not measured"
+    if entry is first or first.accuracy is None:
+        return "best measured"
+    points = 100 * (first.accuracy - entry.accuracy)
+    speed = first.seconds_per_epoch / entry.seconds_per_epoch
+    return f"−{points:.1f} points, {speed:.1f}× speed"
 
 
 def _largest_fit(
@@ -227,13 +239,11 @@ def _reason(
     fits: bool,
     peak_bytes: int,
     seconds_per_epoch: float,
-    accuracy: Measurement | None,
     question: Question,
 ) -> str:
+    """Return what is wrong with a candidate by itself; `ranked` compares the others."""
     if not fits:
         return f"needs {format_bytes(peak_bytes)}"
     if question.seconds is not None and _too_slow(seconds_per_epoch, question.seconds):
         return f"too slow for {format_seconds(question.seconds)}"
-    if accuracy is not None:
-        return f"{format_percent(accuracy.top1)} on {accuracy.data}"
-    return "accuracy not measured"
+    return ""

@@ -132,7 +132,7 @@ def _read_speed(run: RunDirectory) -> MeasuredSpeed | None:
         device=config.plan.device,
         preset=config.preset,
         model=config.model,
-        batch_size=config.recipe.batch_size,
+        batch_size=min(config.recipe.batch_size, config.data.train),
         micro_batch=config.plan.micro_batch,
         images_per_second=built.images_per_second,
     )

@@ -6,12 +6,18 @@ import time
 
 from vixtui import __version__
 from vixtui.data.sources import DataSource
-from vixtui.errors import DoesNotFitError
+from vixtui.errors import DiskError, DoesNotFitError
+from vixtui.hardware.host import disk_free
+from vixtui.paths import runs_dir
 from vixtui.planning.types import Budget, Candidate, Task
 from vixtui.presets import preset
 from vixtui.runs.config import DataConfig, Plan, Precision, Recipe, RunConfig
 from vixtui.runs.directory import RunDirectory, check_run_name, create_run, new_run_id
 from vixtui.text import format_bytes
+
+# Weights once; weights, average and two AdamW moments as state; all twice; 4 bytes each.
+_BYTES_A_PARAMETER = 40
+_LOG_BYTES = 20_000_000
 
 
 def task_of(source: DataSource) -> Task:
@@ -50,7 +56,7 @@ def prepare_run(
     Raises:
         DoesNotFitError: when the candidate does not fit the budget.
         UsageError: for an unusable or taken name.
-        DiskError: when the directory cannot be written.
+        DiskError: when the disk has no room for the run, or cannot be written.
     """
     if not candidate.fits:
         needed, given = format_bytes(candidate.peak_bytes), format_bytes(budget.bytes)
@@ -59,6 +65,7 @@ def prepare_run(
             where=candidate.preset,
             remedy="choose a smaller preset, smaller pictures or a larger --budget",
         )
+    _check_disk(candidate.parameters)
     if name is not None:
         check_run_name(name)
     config = RunConfig(
@@ -68,7 +75,7 @@ def prepare_run(
         preset=candidate.preset,
         seed=seed,
         model=candidate.model,
-        data=_data_config(source),
+        data=data_config(source),
         recipe=recipe,
         plan=Plan(
             device=budget.device,
@@ -83,7 +90,19 @@ def prepare_run(
     return create_run(config, source.split.to_json())
 
 
-def _data_config(source: DataSource) -> DataConfig:
+def _check_disk(parameters: int) -> None:
+    """Make sure that weights and state, twice while one replaces the other, and the log fit."""
+    needed, free = parameters * _BYTES_A_PARAMETER + _LOG_BYTES, disk_free(runs_dir()).bytes
+    if free < needed:
+        raise DiskError(
+            f"a run needs {format_bytes(needed)}, free are {format_bytes(free)}",
+            where=runs_dir(),
+            remedy="free some space, or choose another place with --home",
+        )
+
+
+def data_config(source: DataSource) -> DataConfig:
+    """Return how a run writes a data source down."""
     return DataConfig(
         source=source.source,
         classes=source.classes,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
+from math import inf
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from vixtui.errors import UsageError
 from vixtui.files import write_atomically
@@ -58,7 +60,10 @@ class Recipe:
         crop: random shift, as a fraction of the side.
         color_jitter: largest relative change of brightness, contrast and saturation.
         erase: side of an erased random square, as a fraction of the picture's side.
-        patience: epochs without a better validation top-1 before the run stops; 0 is never.
+        patience: stop after so many epochs without a better validation top-1; 0 is never.
+
+    Raises:
+        ValueError: without a limit, with two, or when one of the first four is not positive.
     """
 
     epochs: int | None = None
@@ -78,6 +83,7 @@ class Recipe:
     def __post_init__(self) -> None:
         if (self.epochs is None) == (self.seconds is None):
             raise ValueError("a recipe is limited either by epochs or by seconds")
+        _check_positive(self, "epochs", "seconds", "batch_size", "lr")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,12 +91,15 @@ class Plan:
     """How the run fits the machine.
 
     Args:
-        device: ``cpu``, ``cuda:<uuid>`` or ``mps``.
+        device: ``cpu`` or ``cuda:<uuid>``.
         micro_batch: pictures a forward pass; gradients accumulate up to the recipe's batch size.
         precision: ``auto`` lets the engine measure.
         threads: CPU threads; 0 lets the engine measure.
         budget_bytes: memory the run may use.
         predicted_peak_bytes: with its `basis`.
+
+    Raises:
+        ValueError: when no picture is left in a micro-batch.
     """
 
     device: str
@@ -100,6 +109,9 @@ class Plan:
     budget_bytes: int
     predicted_peak_bytes: int
     basis: str
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "micro_batch")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,7 +147,7 @@ def read_config(path: Path) -> RunConfig:
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(
             "no readable run.toml", where=path, remedy="see 'vixtui runs list'"
         ) from error
@@ -171,13 +183,22 @@ def _scalars(kind: type, table: dict[str, Any]) -> dict[str, Any]:
                 raise ValueError(f"{field.name} is missing")
             continue
         value = table[field.name]
-        expected = _TOML_TYPES.get(str(field.type))
-        if expected is not None and (
-            not isinstance(value, expected) or isinstance(value, bool) != (expected is bool)
-        ):
+        if choices := _CHOICES.get(str(field.type)):
+            if value not in choices:
+                raise ValueError(f"{field.name} must be one of {', '.join(choices)}")
+        elif not _fits(value, str(field.type)):
             raise ValueError(f"{field.name} must be {field.type}")
         values[field.name] = tuple(value) if isinstance(value, list) else value
     return values
+
+
+def _fits(value: Any, wanted: str) -> bool:
+    if wanted in _NESTED:
+        return True
+    if wanted == "tuple[str, ...]":
+        return isinstance(value, list) and all(isinstance(entry, str) for entry in value)
+    kind = _TOML_TYPES[wanted]
+    return isinstance(value, kind) and isinstance(value, bool) == (kind is bool)
 
 
 def _table(table: dict[str, Any], name: str) -> dict[str, Any]:
@@ -190,8 +211,16 @@ def _table(table: dict[str, Any], name: str) -> dict[str, Any]:
 _NESTED = {"ModelConfig", "DataConfig", "Recipe", "Plan"}
 _TOML_TYPES: dict[str, Any] = {
     "str": str, "int": int, "float": (int, float), "bool": bool,
-    "int | None": int, "float | None": (int, float), "tuple[str, ...]": list,
+    "int | None": int, "float | None": (int, float),
 }  # fmt: skip
+_CHOICES: Mapping[str, tuple[str, ...]] = {"Precision": get_args(Precision)}
+
+
+def _check_positive(values: Recipe | Plan, *names: str) -> None:
+    for name in names:
+        value = getattr(values, name)
+        if value is not None and not 0 < value < inf:
+            raise ValueError(f"{name} must be more than 0, not {value}")
 
 
 def _without_none(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Literal, get_args
@@ -23,27 +24,34 @@ class Inbox:
 
     Args:
         path: the control file; may not exist.
+        since: when the engine's process started, in seconds since the epoch.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, since: float) -> None:
         self._path = path
-        self._seen = self._mtime()
+        mark = self._mark()
+        self._seen = mark if mark is not None and mark[0] < since * 1e9 else None
 
     def poll(self) -> Command | None:
         """Return a command that has come since the last look. Costs one `stat`."""
-        mtime = self._mtime()
-        if mtime == self._seen:
+        if self._mark() == self._seen:
             return None
-        self._seen = mtime
         try:
-            record = json.loads(self._path.read_bytes())
-            command = record["cmd"]
-        except (OSError, ValueError, KeyError, TypeError):
+            # What is read and what is marked as seen is one file, even if the next comes now.
+            with self._path.open("rb") as file:
+                self._seen = _identity(os.fstat(file.fileno()))
+                command = json.loads(file.read())["cmd"]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
         return command if command in get_args(Command) else None
 
-    def _mtime(self) -> int:
+    def _mark(self) -> tuple[int, int] | None:
         try:
-            return self._path.stat().st_mtime_ns
+            return _identity(self._path.stat())
         except OSError:
-            return 0
+            return None
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    """Tell files apart; two that follow each other within a clock tick differ in their inode."""
+    return status.st_mtime_ns, status.st_ino

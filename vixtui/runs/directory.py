@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vixtui.errors import UsageError
-from vixtui.files import disk_error
+from vixtui.errors import DiskError, UsageError
+from vixtui.files import disk_error, write_atomically
 from vixtui.paths import runs_dir
 from vixtui.runs.config import RunConfig, read_config, write_config
+from vixtui.runs.events import Finished, last_event
 from vixtui.runs.lock import owner_alive
 from vixtui.runs.progress import RunProgress
 from vixtui.text import safe
 
 _STARTING_SECONDS = 60
+LAST = "last"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -99,17 +102,22 @@ def create_run(config: RunConfig, split: bytes) -> RunDirectory:
     """Make the folder of a new run and write its decision and its split.
 
     Raises:
-        DiskError: when the folder cannot be written.
+        UsageError: when the name is taken.
+        DiskError: when the folder cannot be written; nothing of it is left.
     """
     run = RunDirectory(runs_dir() / config.id)
     try:
         run.path.mkdir(parents=True)
+    except FileExistsError as error:
+        raise _taken(run.id) from error
     except OSError as error:
         raise disk_error(error, run.path) from error
-    from vixtui.files import write_atomically
-
-    write_atomically(run.split_path, split)
-    write_config(run.config_path, config)
+    try:
+        write_atomically(run.split_path, split)
+        write_config(run.config_path, config)
+    except DiskError:
+        shutil.rmtree(run.path, ignore_errors=True)
+        raise
     return run
 
 
@@ -138,7 +146,7 @@ def find_run(name: str) -> RunDirectory:
         UsageError: when none or several match.
     """
     runs = list_runs()
-    if name == "last" and runs:
+    if name == LAST and runs:
         return max(runs, key=lambda run: run.config_path.stat().st_mtime)
     exact = [run for run in runs if run.id == name]
     matching = exact or [run for run in runs if name and name in run.id]
@@ -153,9 +161,13 @@ def find_run(name: str) -> RunDirectory:
 
 
 def newest_model() -> RunDirectory | None:
-    """Return the run with the newest finished weights, if any has some."""
-    finished = [run for run in list_runs() if run.model_path.is_file() and not run.alive()]
-    return max(finished, key=lambda run: run.model_path.stat().st_mtime, default=None)
+    """Return the run that finished last, if any did; stopped and failed ones do not count."""
+    with_weights = [run for run in list_runs() if run.model_path.is_file()]
+    newest_first = sorted(
+        with_weights, key=lambda run: run.model_path.stat().st_mtime, reverse=True
+    )
+    finished = (run for run in newest_first if isinstance(last_event(run.events_path), Finished))
+    return next(finished, None)
 
 
 def check_run_name(name: str) -> None:
@@ -164,28 +176,37 @@ def check_run_name(name: str) -> None:
     Raises:
         UsageError: for an unusable or taken name.
     """
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name) or name == LAST:
         raise UsageError(
             f"not a run name: {name}", remedy="use letters, digits, dot, dash, underscore"
         )
     if (runs_dir() / name).exists():
-        raise UsageError("the name is taken", where=name, remedy="choose another")
+        raise _taken(name)
+
+
+def _taken(name: str) -> UsageError:
+    return UsageError("the name is taken", where=name, remedy="choose another")
 
 
 def rename_run(run: RunDirectory, name: str) -> RunDirectory:
     """Give a run another id.
 
     Raises:
-        UsageError: for an unusable or taken name, or a run at work.
+        UsageError: for an unusable or taken name, a run at work or a damaged ``run.toml``.
     """
     check_run_name(name)
     _refuse_if_alive(run)
+    config, written = run.config(), run.config_path.stat().st_mtime_ns
     target = run.path.with_name(name)
     try:
         run.path.rename(target)
     except OSError as error:
         raise disk_error(error, target) from error
-    return RunDirectory(target)
+    renamed = RunDirectory(target)
+    write_config(renamed.config_path, replace(config, id=name))
+    # Its time tells when the run was made.
+    os.utime(renamed.config_path, ns=(written, written))
+    return renamed
 
 
 def remove_run(run: RunDirectory) -> None:

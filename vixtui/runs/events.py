@@ -7,12 +7,17 @@ that an older viewer can watch a newer engine.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 VERSION = 1
+# Bounds of what a reader believes: 64-bit counts, times before the year 3000.
+_MAX_NUMBER = 2**63
+_MAX_TIME = 32_503_680_000
+_TAIL_BYTES = 20_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,11 +30,15 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunStarted(Event):
-    """The engine runs: for the first time, or again after a stop or crash (`resumed_step` > 0)."""
+    """The engine runs: for the first time, or again after a stop or crash (`resumed_step` > 0).
+
+    `run` is the id of the run.
+    """
 
     pid: int
     device: str
     resumed_step: int
+    run: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,7 +84,7 @@ class StepDone(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EpochDone(Event):
-    """Training means over one epoch; `epoch` counts from 1."""
+    """Training means over one epoch; `epoch` counts from 1, `seconds` since the run began."""
 
     epoch: int
     step: int
@@ -185,13 +194,16 @@ def encode(event: Event) -> bytes:
     """Return the event's line, newline included. Non-finite numbers become null."""
     record = {"v": VERSION, "type": type(event).__name__, **asdict(event)}
     for name, value in record.items():
-        if isinstance(value, float) and not _finite(value):
+        if isinstance(value, float) and not math.isfinite(value):
             record[name] = None
     return json.dumps(record, ensure_ascii=True, allow_nan=False).encode() + b"\n"
 
 
 def decode(line: bytes) -> Event | None:
-    """Return the event of a line, or None when it is torn, of a newer type or no event at all."""
+    """Return the event of a line, or None when it is torn, of a newer type or no event at all.
+
+    Null and endless numbers become NaN; every other number fits 64 bits.
+    """
     try:
         record: Any = json.loads(line)
     except (ValueError, RecursionError):
@@ -204,18 +216,16 @@ def decode(line: bytes) -> Event | None:
     values: dict[str, Any] = {}
     for field in fields(kind):
         if field.name not in record:
-            return None
+            if field.default is MISSING:
+                return None
+            continue
         value = record[field.name]
-        if value is None and field.type == "float":
-            value = float("nan")
+        if field.type == "float" and (value is None or value in (math.inf, -math.inf)):
+            value = math.nan
         if not _fits(value, str(field.type)):
             return None
         values[field.name] = value
-    return kind(**values)
-
-
-def _finite(value: float) -> bool:
-    return value - value == 0
+    return kind(**values) if 0 <= values["t"] < _MAX_TIME else None
 
 
 def _fits(value: object, wanted: str) -> bool:
@@ -224,9 +234,9 @@ def _fits(value: object, wanted: str) -> bool:
     kind = wanted.removesuffix(" | None")
     if isinstance(value, bool) or kind == "bool":
         return isinstance(value, bool) and kind == "bool"
-    if kind == "float":
-        return isinstance(value, int | float)
-    return isinstance(value, int if kind == "int" else str)
+    if isinstance(value, int):
+        return kind in ("int", "float") and abs(value) < _MAX_NUMBER
+    return isinstance(value, float if kind == "float" else str) and kind != "int"
 
 
 class EventWriter:
@@ -283,6 +293,17 @@ class EventTail:
         whole = content.rfind(b"\n") + 1
         self._offset += whole
         return [event for line in content[:whole].splitlines() if (event := decode(line))]
+
+
+def last_event(path: Path) -> Event | None:
+    """Return the last whole event of a log without reading all of it."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+            lines = file.read().splitlines()
+    except OSError:
+        return None
+    return next((event for line in reversed(lines) if (event := decode(line))), None)
 
 
 def read_events(path: Path) -> Iterator[Event]:

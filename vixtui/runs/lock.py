@@ -5,30 +5,38 @@ from __future__ import annotations
 import json
 import os
 import socket
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from vixtui.errors import UsageError
 from vixtui.files import write_atomically
+
+if TYPE_CHECKING:
+    from psutil import Process
+
+_SILENCE_SECONDS = 600.0
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_SAME_SECONDS = 2
 
 
 def owner_alive(path: Path) -> bool:
     """Tell whether the process that holds the lock still runs.
 
-    A process is known by its id and start time, so that a reused id is no mistake. The owner on
-    another host counts as alive: it cannot be looked at from here.
+    A process is known by its id and start time, so that a reused id is no mistake. An owner on
+    another host (or in a container of another name) cannot be looked at from here: it counts as
+    alive while the run's log grows.
     """
     import psutil
 
     try:
         owner = json.loads(path.read_bytes())
-        if owner["host"] != socket.gethostname():
-            return True
+        if isinstance(owner["host"], str) and owner["host"] != socket.gethostname():
+            age = time.time() - path.with_name("events.jsonl").stat().st_mtime
+            return age < _SILENCE_SECONDS
         process = psutil.Process(owner["pid"])
-        return (
-            abs(process.create_time() - owner["started"]) < 2
-            and process.status() != psutil.STATUS_ZOMBIE
-        )
-    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+        return _same_start(owner, _start(process)) and process.status() != psutil.STATUS_ZOMBIE
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError, psutil.Error):
         return False
 
 
@@ -37,18 +45,44 @@ def acquire(path: Path) -> None:
 
     Raises:
         UsageError: when another living process owns it.
+        DiskError: when the lock cannot be written.
     """
     import psutil
+    from filelock import FileLock
 
-    if path.exists() and owner_alive(path):
-        raise UsageError(
-            "another process works on this run", where=path.parent.name, remedy="vixtui attach it"
-        )
     me = psutil.Process(os.getpid())
-    record = {"host": socket.gethostname(), "pid": me.pid, "started": me.create_time()}
-    write_atomically(path, json.dumps(record).encode())
+    record = {"host": socket.gethostname(), "pid": me.pid, **_start(me)}
+    with FileLock(path.with_name(".lock-guard")):  # looking and taking is one act
+        if path.exists() and owner_alive(path):
+            raise UsageError(
+                "another process works on this run",
+                where=path.parent.name,
+                remedy="watch it with 'vixtui attach'",
+            )
+        write_atomically(path, json.dumps(record).encode())
 
 
 def release(path: Path) -> None:
     """Give the run up."""
     path.unlink(missing_ok=True)
+
+
+def _start(process: Process) -> dict[str, Any]:
+    """Return when a process started: on the clock, and since which boot of the system."""
+    import psutil
+
+    try:
+        boot = _BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        boot = ""
+    started = process.create_time()
+    return {"started": started, "boot": boot, "since_boot": started - psutil.boot_time()}
+
+
+def _same_start(owner: dict[str, Any], found: dict[str, Any]) -> bool:
+    if abs(found["started"] - owner["started"]) < _SAME_SECONDS:
+        return True
+    # On Linux start times are kept since boot and move along when the clock is set.
+    if not found["boot"] or found["boot"] != owner.get("boot"):
+        return False
+    return bool(abs(found["since_boot"] - owner["since_boot"]) < _SAME_SECONDS)

@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -28,16 +29,20 @@ _ENVIRONMENT = {
     "PYTHONUNBUFFERED": "1",
     "PYTHONUTF8": "1",
 }
+_LEAVE_SECONDS = 5.0
 
 
 def start_training(run: RunDirectory) -> subprocess.Popen[bytes]:
     """Start, or resume, the engine of a run in a session of its own; return at once.
+
+    What the control file asked of an earlier engine is forgotten.
 
     Raises:
         DiskError: when the log cannot be written.
     """
     try:
         log = run.log_path.open("ab")
+        run.control_path.unlink(missing_ok=True)
     except OSError as error:
         raise disk_error(error, run.log_path) from error
     with log:
@@ -84,7 +89,8 @@ class Engine:
             arguments: JSON-able; sent along.
 
         Raises:
-            VixtuiError: the error the engine answers with, or its death.
+            VixtuiError: the error the engine answers with, its death, or an answer that makes no
+                sense; the last also ends it.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -95,15 +101,21 @@ class Engine:
         except OSError:
             raise self._died() from None
         for answer in self._process.stdout:
-            message = json.loads(answer)
-            kind = message.pop("type")
+            try:
+                message = json.loads(answer)
+                kind = message.pop("type")
+                error = _error(message) if kind == "error" else None
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+                self._process.kill()
+                self._process.wait()
+                said = answer[:100].decode(errors="replace").strip()
+                raise VixtuiError(f"the engine is not understood: {said}") from None
+            if error is not None:
+                raise error
+            if kind == "result":
+                return dict(message)
             if kind == "progress" and on_progress is not None:
                 on_progress(message)
-            elif kind == "result":
-                return dict(message)
-            elif kind == "error":
-                error = BY_EXIT_CODE.get(message["exit_code"], VixtuiError)
-                raise error(message["what"], where=message["where"], remedy=message["remedy"])
         raise self._died()
 
     @property
@@ -118,12 +130,10 @@ class Engine:
     def close(self) -> None:
         """End the engine."""
         if self._process.stdin is not None:
-            self._process.stdin.close()
-        try:
-            self._process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            # A question that a dead engine has not read is still in the buffer.
+            with suppress(OSError):
+                self._process.stdin.close()
+        self._wait()
         if self._process.stdout is not None:
             self._process.stdout.close()
         if self._log is not None:
@@ -142,12 +152,24 @@ class Engine:
             self._process.kill()
         self.close()
 
+    def _wait(self) -> int:
+        """Return the exit code of a process that ends by itself soon, or is made to."""
+        try:
+            return self._process.wait(timeout=_LEAVE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
     def _died(self) -> VixtuiError:
-        code = self._process.wait()
         return VixtuiError(
-            f"the engine ended unexpectedly with code {code}",
+            f"the engine ended unexpectedly with code {self._wait()}",
             remedy="most often memory ran out; close other programs and try again",
         )
+
+
+def _error(message: dict[str, Any]) -> VixtuiError:
+    kind = BY_EXIT_CODE.get(message["exit_code"], VixtuiError)
+    return kind(message["what"], where=message["where"], remedy=message["remedy"])
 
 
 def _command(*arguments: str) -> list[str]:

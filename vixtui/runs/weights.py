@@ -22,7 +22,9 @@ METADATA_KEY = "vixtui"
 MAX_METADATA_BYTES = 1_000_000
 _MAX_HEADER_BYTES = 4_000_000
 _MAX_TENSORS = 10_000
-_MAX_CLASS_NAME = 255
+_MAX_SIDE = 2**31
+_MAX_AXES = 8
+MAX_CLASS_NAME = 255
 
 _LOOKALIKES = (
     (b"PK\x03\x04", "a PyTorch or zip archive, which may run code when loaded"),
@@ -31,6 +33,13 @@ _LOOKALIKES = (
     (b"version https://git-lfs", "a Git LFS pointer; fetch the file itself with 'git lfs pull'"),
     (b"\x1f\x8b", "a gzip archive"),
 )
+
+_NUMBER_BYTES = {
+    "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "BOOL": 1,
+    "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2, "U8": 1,
+}  # fmt: skip
+# What unfit JSON makes the reading code below raise.
+_UNFIT = (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,15 +140,42 @@ def read_header(path: Path) -> tuple[dict[str, str], dict[str, TensorEntry]]:
         metadata = table.pop("__metadata__", {})
         if len(table) > _MAX_TENSORS:
             raise ValueError("too many tensors")
+        if not all(isinstance(value, str) for value in metadata.values()):
+            raise ValueError("metadata that are no text")
         if sum(len(key) + len(value) for key, value in metadata.items()) > MAX_METADATA_BYTES:
             raise ValueError("too much metadata")
-        tensors = {
-            name: TensorEntry(str(entry["dtype"]), tuple(int(n) for n in entry["shape"]))
-            for name, entry in table.items()
-        }
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        tensors = {name: _tensor(entry) for name, entry in table.items()}
+        _check_places([entry["data_offsets"] for entry in table.values()], size - 8 - length)
+    except _UNFIT as error:
         raise WeightsError(f"damaged header: {error}", where=path) from error
     return metadata, tensors
+
+
+def _tensor(entry: dict[str, Any]) -> TensorEntry:
+    """Return an announced tensor whose place has the size of its shape."""
+    shape, (begin, end) = entry["shape"], entry["data_offsets"]
+    if not (isinstance(shape, list) and len(shape) <= _MAX_AXES):
+        raise ValueError("impossible shape")
+    if not all(type(side) is int and 0 <= side <= _MAX_SIDE for side in shape):
+        raise ValueError("impossible shape")
+    if entry["dtype"] not in _NUMBER_BYTES:
+        raise ValueError("unknown type of numbers")
+    if end - begin != math.prod(shape) * _NUMBER_BYTES[entry["dtype"]]:
+        raise ValueError("a tensor does not fit its place")
+    return TensorEntry(entry["dtype"], tuple(shape))
+
+
+def _check_places(places: list[list[int]], data_bytes: int) -> None:
+    """Make sure that the tensors lie side by side from the first to the last byte."""
+    filled = 0
+    for begin, end in sorted(places):
+        if begin != filled:
+            break
+        filled = end
+    else:
+        if filled == data_bytes:
+            return
+    raise ValueError("the tensors do not fill the file exactly")
 
 
 def read_card(path: Path) -> ModelCard:
@@ -178,26 +214,32 @@ def read_card(path: Path) -> ModelCard:
             data={str(key): str(value) for key, value in card["data"].items()},
             provenance={str(key): str(value) for key, value in card["provenance"].items()},
         )
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except _UNFIT as error:
         raise WeightsError(f"damaged model description: {error}", where=path) from error
 
 
 def _classes(names: Any, model: ModelConfig) -> tuple[str, ...]:
-    classes = tuple(names)
+    classes = tuple(_list(names))
     if len(classes) != model.num_classes or len(set(classes)) != len(classes):
         raise ValueError("the class names do not match the model")
-    if not all(isinstance(name, str) and 0 < len(name) <= _MAX_CLASS_NAME for name in classes):
+    if not all(isinstance(name, str) and 0 < len(name) <= MAX_CLASS_NAME for name in classes):
         raise ValueError("an unusable class name")
     return classes
 
 
 def _channels(values: Any, model: ModelConfig, *, low: float) -> tuple[float, ...]:
-    numbers = tuple(float(value) for value in values)
+    numbers = tuple(float(value) for value in _list(values))
     if len(numbers) != model.in_channels:
         raise ValueError("normalisation does not match the model")
     if not all(math.isfinite(number) and low <= number <= 10 for number in numbers):
         raise ValueError("normalisation out of bounds")
     return numbers
+
+
+def _list(values: Any) -> list[Any]:
+    if not isinstance(values, list):
+        raise ValueError("not a list")
+    return values
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

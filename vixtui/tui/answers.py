@@ -12,6 +12,7 @@ from textual.content import Content
 
 from vixtui.text import safe
 from vixtui.tui.widgets.bars import bar
+from vixtui.tui.widgets.fit import fit
 
 HELP = """\
 The bars are the model's five best guesses; together all classes make 100 %. A model knows only
@@ -81,7 +82,7 @@ def answer_text(
     room = max(4, width - name_width - 10)
     lines = [
         Content.assemble(
-            f"{_cut(name, name_width)} ",
+            f"{fit(name, name_width)} ",
             (bar(probability, room, ascii=ascii, empty="░"), "$primary"),
             (f" {100 * probability:5.1f} %", "bold" if rank == 0 else ""),
         )
@@ -106,7 +107,7 @@ def history_text(history: Sequence[Answer]) -> Content:
         return Content.styled("no pictures yet", "dim")
     return Content("\n").join(
         Content.assemble(
-            (f"{_cut(answer.top[0][0], 12)} ", "bold"),
+            (f"{fit(answer.top[0][0], 12)} ", "bold"),
             f"{100 * answer.top[0][1]:3.0f} %  {safe(answer.path.name, 60)}",
         )
         for answer in history
@@ -117,7 +118,3 @@ def _sureness(probability: float) -> str:
     if probability >= _SURE:
         return "sure"
     return "fairly sure" if probability >= _NOT_SURE else "not sure"
-
-
-def _cut(name: str, width: int) -> str:
-    return (name if len(name) <= width else name[: width - 1] + "…").ljust(width)

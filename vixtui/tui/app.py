@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import ClassVar
 
@@ -132,7 +132,11 @@ class VixtuiApp(App[None]):
 
     @on(StartTraining)
     def _start(self, event: StartTraining) -> None:
-        live = self.live_run()
+        self._with_live_run(partial(self._launch_or_ask, event))
+
+    def _launch_or_ask(self, event: StartTraining, live: RunDirectory | None) -> None:
+        if self.starting or self.screen.is_modal:  # pressed twice
+            return
         if live is None:
             self._launch(event)
             return
@@ -179,17 +183,27 @@ class VixtuiApp(App[None]):
         self.notify(message, title="Not started", severity="error", timeout=15, markup=False)
         self.action_open_tab("pick")
 
-    def live_run(self) -> RunDirectory | None:
-        """Return a run that an engine works on now: the one looked at, or one started here."""
+    def _with_live_run(self, go_on: Callable[[RunDirectory | None], None]) -> None:
+        """Call `go_on` with a run that an engine works on: the one looked at or one started here.
+
+        Logs are read in a thread: those of long trainings would hold up the screen.
+        """
         watched = [self.current_run] if self.current_run is not None else []
-        for run in (*watched, *self._engines):
-            if (self.engine_lives(run) or run.alive()) and not run.progress().ended:
-                return run
-        return None
+        self._find_live(go_on, (*watched, *self._engines))
+
+    @work(thread=True, group="live")
+    def _find_live(
+        self, go_on: Callable[[RunDirectory | None], None], runs: Sequence[RunDirectory]
+    ) -> None:
+        working = (run for run in runs if self.engine_lives(run) or run.alive())
+        live = next((run for run in working if not run.progress().ended), None)
+        self.call_from_thread(go_on, live)
 
     async def action_quit(self) -> None:
         """Leave; ask first when a training is under way."""
-        live = self.live_run()
+        self._with_live_run(self._leave_or_ask)
+
+    def _leave_or_ask(self, live: RunDirectory | None) -> None:
         if live is None:
             self._leave("")
             return

@@ -9,23 +9,10 @@ from math import isfinite
 from textual.content import Content
 
 from vixtui.runs.config import RunConfig
-from vixtui.runs.events import (
-    DataChecked,
-    Event,
-    Failed,
-    Finished,
-    ModelBuilt,
-    Paused,
-    Resumed,
-    RunStarted,
-    Stopped,
-    Tested,
-    TestStarted,
-    Validated,
-    Warned,
-)
+from vixtui.runs.describe import death_text, event_text, was_killed
+from vixtui.runs.events import Event
 from vixtui.runs.progress import RunProgress
-from vixtui.text import format_bytes, format_count, format_percent, format_seconds, safe
+from vixtui.text import counted, format_bytes, format_count, format_percent, format_seconds, safe
 from vixtui.tui.widgets.bars import bar
 
 Facts = list[tuple[str, str]]
@@ -44,48 +31,10 @@ class Advice:
 
 def log_line(event: Event) -> str | None:
     """Return one line for the log, or None for events that the charts show."""
-    text = _sentence(event)
+    text = event_text(event)
     if text is None:
         return None
     return f"{time.strftime('%H:%M:%S', time.localtime(event.t))} {text}"
-
-
-def _sentence(event: Event) -> str | None:
-    match event:
-        case RunStarted():
-            again = f", resumed at step {event.resumed_step:,}" if event.resumed_step else ""
-            return f"engine started on {device_name(event.device)}{again}"
-        case DataChecked():
-            left_out = f", {event.unusable:,} unusable left out" if event.unusable else ""
-            return (
-                f"{event.train:,} pictures to train, {event.validation:,} to validate, "
-                f"{event.test:,} to test{left_out}"
-            )
-        case ModelBuilt():
-            return (
-                f"model ready: {format_count(event.parameters)} parameters, "
-                f"{event.threads} thread{'s' if event.threads != 1 else ''}, {event.precision}"
-            )
-        case Validated():
-            best = ", best" if event.is_best else ""
-            return f"epoch {event.epoch}: {format_percent(event.top1)} validation{best}"
-        case Warned():
-            return f"note: {safe(event.message)}"
-        case Paused():
-            return "paused, everything saved"
-        case Resumed():
-            return "goes on"
-        case TestStarted():
-            return f"testing the best weights on {event.images:,} pictures"
-        case Tested():
-            return f"test: {format_percent(event.top1)} right"
-        case Stopped():
-            return "stopped, everything saved"
-        case Finished():
-            return f"finished after {format_seconds(event.seconds)}"
-        case Failed():
-            return f"failed: {safe(event.message)}"
-    return None
 
 
 def facts(config: RunConfig | None, progress: RunProgress, state: str, *, ascii: bool) -> Facts:
@@ -111,9 +60,8 @@ def facts(config: RunConfig | None, progress: RunProgress, state: str, *, ascii:
         rows.append(("Rate", f"{step.lr:.2g} learning rate"))
         rows.append(("Gradient", f"{step.grad_norm:.2g} norm"))
     if built is not None:
-        threads = f"{built.threads} thread{'s' if built.threads != 1 else ''}"
         rows.append(("Model", f"{format_count(built.parameters)} parameters"))
-        rows.append(("Compute", f"{threads}, {built.precision}"))
+        rows.append(("Compute", f"{counted(built.threads, 'thread')}, {safe(built.precision)}"))
     return rows
 
 
@@ -181,23 +129,18 @@ def advice(state: str, progress: RunProgress, engine_exit: int | None) -> Advice
         return Advice("Stopped; everything is saved.", "Press r to go on, or Enter for the test.")
     if state != "lost":
         return None
-    if engine_exit in (-9, 137):
+    what = sentence(death_text(engine_exit))
+    if was_killed(engine_exit):
         return Advice(
-            "The system ended the engine, most likely because memory ran out.",
+            what,
             "Close other programs and press r to go on from the last save; or pick a smaller one.",
         )
-    ended = f" (exit code {engine_exit})" if engine_exit else ""
     return Advice(
-        f"The engine ended without a last word{ended}: a crash, or the computer was switched off.",
-        "Press r to go on from the last save. log.txt in the run's folder may say why.",
+        what, "Press r to go on from the last save. log.txt in the run's folder may say why."
     )
 
 
-def device_name(device: str) -> str:
-    """Return a device for people: ``CPU``, ``GPU``."""
-    return "the CPU" if device == "cpu" else f"the GPU ({safe(device, 30)})"
-
-
-def source_name(source: str) -> str:
-    """Return a data source for people, safe to show: a built-in name or the folder's last part."""
-    return safe(source.rstrip("/").rpartition("/")[2] or source, 40)
+def sentence(words: str) -> str:
+    """Return words as a sentence, safe to show."""
+    words = safe(words)
+    return f"{words[:1].upper()}{words[1:]}."

@@ -19,6 +19,7 @@ from vixtui.data.sources import DataSource
 from vixtui.errors import VixtuiError
 from vixtui.hardware.machine import Machine
 from vixtui.planning.types import Candidate
+from vixtui.runs.describe import source_title
 from vixtui.text import format_seconds, safe
 from vixtui.tui import choice
 from vixtui.tui.choice import Outlook, Wish
@@ -234,7 +235,7 @@ class PickScreen(TabScreen):
         elif not candidate.fits:
             self.tell(f"This model does not fit: {safe(candidate.reason)}", error=True)
         else:
-            title = f"{candidate.title} on {pick_text.source_title(self.outlook.source)}"
+            title = f"{candidate.title} on {source_title(self.outlook.source.source)}"
             self.post_message(StartTraining(title, partial(choice.launch, self.outlook, candidate)))
 
     def action_budget(self, step: int) -> None:

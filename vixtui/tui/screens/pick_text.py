@@ -11,8 +11,10 @@ from textual.content import Content
 from vixtui.data.sources import DataSource
 from vixtui.hardware.machine import Machine
 from vixtui.planning.types import Budget, Candidate
-from vixtui.text import format_bytes, format_count, format_percent, format_seconds, safe
+from vixtui.runs.describe import source_title
+from vixtui.text import counted, format_bytes, format_count, format_percent, format_seconds, safe
 from vixtui.tui.choice import Outlook, Wish
+from vixtui.tui.story import sentence
 
 _EXPLANATION_WIDTH = 58
 LOOKING = "Looking at this machine …"
@@ -24,7 +26,7 @@ predicted from a trace of one training step and shown beside the measured peak i
 An epoch is one pass over all training pictures. Epochs says how many fit into the time.
 
 Accuracy is the share of unseen pictures that the model names right, measured with this program
-on a reference set; "-" where nobody has measured it. Your own pictures may be harder or easier.
+on a reference set; "–" where nobody has measured it. Your own pictures may be harder or easier.
 """
 
 
@@ -32,7 +34,7 @@ def machine_text(machine: Machine, *, narrow: bool) -> Content:
     """Return what this machine has, a line each, with the source of every figure."""
     ram = f"{format_bytes(machine.ram_free.bytes)} of {format_bytes(machine.ram_total.bytes)} free"
     rows = [
-        ("CPU", f"{machine.cores} cores, {safe(machine.cpu, 60)}"),
+        ("CPU", f"{counted(machine.cores, 'core')}, {safe(machine.cpu, 60)}"),
         ("RAM", ram),
         ("", f"by {safe(machine.ram_free.source)}"),
     ]
@@ -85,7 +87,7 @@ def rows(outlook: Outlook, *, ascii: bool) -> list[tuple[str, Sequence[Text | st
                 format_bytes(entry.peak_bytes),
                 format_seconds(entry.seconds_per_epoch),
                 _epochs(outlook, entry),
-                "-" if entry.accuracy is None else format_percent(entry.accuracy),
+                format_percent(entry.accuracy),
                 safe(entry.reason),
             ),
         )
@@ -95,7 +97,7 @@ def rows(outlook: Outlook, *, ascii: bool) -> list[tuple[str, Sequence[Text | st
 
 def _epochs(outlook: Outlook, entry: Candidate) -> str:
     if entry.seconds_per_epoch <= 0:
-        return "-"
+        return "–"
     epochs = outlook.wish.seconds / entry.seconds_per_epoch
     return f"{epochs:.1f}" if epochs < 10 else f"{epochs:,.0f}"
 
@@ -105,13 +107,13 @@ def on_enter(outlook: Outlook, candidate: Candidate) -> Content:
     if not candidate.fits:
         return Content.assemble(
             ("Nothing: this model does not fit. ", "bold"),
-            f"{_sentence(candidate.reason)} Right gives more memory; Up goes to models that fit.",
+            f"{sentence(candidate.reason)} Right gives more memory; Up goes to models that fit.",
         )
     name = f"{candidate.title} {candidate.preset.partition(':')[2]}"
     return Content.assemble(
-        "Trains ", (name, "bold"), f" on {source_title(outlook.source)} for "
+        "Trains ", (name, "bold"), f" on {source_title(outlook.source.source)} for "
         f"{format_seconds(outlook.wish.seconds)}, tests it on pictures it has not seen, and saves "
-        f"it. {_sentence(candidate.reason)}\n"
+        f"it. {sentence(candidate.reason)}\n"
         "Pause or stop at any time. If this window closes, the training goes on.",
     )  # fmt: skip
 
@@ -145,23 +147,12 @@ def _wrapped(name: str, text: str) -> list[tuple[str, str]]:
     return [(name, first), *(("", line) for line in rest)]
 
 
-def _sentence(words: str) -> str:
-    words = safe(words)
-    return f"{words[:1].upper()}{words[1:]}."
-
-
 def _batch(candidate: Candidate) -> str:
     if candidate.micro_batch >= candidate.batch_size:
         return f"{candidate.batch_size} pictures a step"
     return (
         f"{candidate.batch_size} pictures a step, {candidate.micro_batch} at a time to save memory"
     )
-
-
-def source_title(source: DataSource | str) -> str:
-    """Return a data source for people, safe to show."""
-    name = source if isinstance(source, str) else source.source
-    return safe(name.rstrip("/").rpartition("/")[2] or name, 40)
 
 
 def _device(budget: Budget) -> str:

@@ -17,6 +17,7 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import DirectoryTree, Input, Static
 
+from vixtui.data.scan import EXTENSIONS
 from vixtui.errors import DataError, VixtuiError
 from vixtui.paths import assets_dir
 from vixtui.runs.directory import RunDirectory, find_run, list_runs, newest_model
@@ -27,7 +28,7 @@ from vixtui.tui.screens.base import TabScreen
 from vixtui.tui.widgets.file_tree import FileTree
 from vixtui.tui.widgets.fluid import Fluid
 from vixtui.tui.widgets.path_input import PathInput
-from vixtui.tui.widgets.picture import SUFFIXES, Picture, load_preview
+from vixtui.tui.widgets.picture import Picture, load_preview
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -240,7 +241,7 @@ class PredictScreen(TabScreen):
 
 
 def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES
+    return path.suffix.lower().removeprefix(".") in EXTENSIONS
 
 
 def _first_folder() -> Path:

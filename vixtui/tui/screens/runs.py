@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 from rich.text import Text
@@ -17,10 +18,18 @@ from textual.widgets import DataTable, Static
 
 from vixtui.errors import VixtuiError
 from vixtui.paths import runs_dir
-from vixtui.runs.directory import RunDirectory, remove_run, rename_run
+from vixtui.runs.config import RunConfig
+from vixtui.runs.describe import (
+    RunSummary,
+    differences,
+    setting_text,
+    settings,
+    source_title,
+)
+from vixtui.runs.directory import RunDirectory, check_run_name, remove_run, rename_run
 from vixtui.text import format_percent, format_seconds, safe
 from vixtui.tui import choice, story
-from vixtui.tui.history import History, RunSummary, ago, differences, settings
+from vixtui.tui.history import History, ago
 from vixtui.tui.messages import OpenRun, StartTraining
 from vixtui.tui.screens.base import TabScreen
 from vixtui.tui.screens.dialogs import ChoiceDialog, PromptDialog
@@ -33,6 +42,11 @@ _REFRESH_SECONDS = 2.0
 _MOST_MARKED = 6
 _TALL = 28
 _NAME, _CELL = 18, 22
+_LABELS = {
+    "data.train": "train pictures",
+    "data.validation": "val. pictures",
+    "data.test": "test pictures",
+}
 _COLUMNS = (
     Column("", 2),
     Column("Run", 20, stretch=True),
@@ -140,10 +154,10 @@ they differ.
             safe(summary.run.id),
             story.state_words(summary.state, ascii=ascii).replace("starting engine", "starting"),
             safe(config.preset) if config else "?",
-            story.source_name(config.data.source) if config else "?",
-            _percent(summary.best),
-            _percent(summary.test),
-            "-" if summary.seconds is None else format_seconds(summary.seconds),
+            source_title(config.data.source) if config else "?",
+            format_percent(summary.best),
+            format_percent(summary.test),
+            "–" if summary.seconds is None else format_seconds(summary.seconds),
             ago(summary.started),
         )
 
@@ -204,26 +218,28 @@ they differ.
         chosen = self._chosen()
         if chosen is None:
             return
-        renamed: list[RunDirectory] = []
-
-        def check(name: str) -> None:
-            renamed.append(rename_run(chosen.run, name))
 
         def take(name: str | None) -> None:
             if name is not None:
-                self._replace(chosen.run, renamed[-1])
+                self._replace(chosen.run, partial(rename_run, chosen.run, name))
 
         self.app.push_screen(
             PromptDialog(
                 "Another name for this run",
                 "Letters, digits, dot, dash and underscore.",
                 safe(chosen.run.id),
-                check,
+                check_run_name,
             ),
             take,
         )
 
-    def _replace(self, old: RunDirectory, new: RunDirectory | None) -> None:
+    def _replace(self, old: RunDirectory, change: Callable[[], RunDirectory | None]) -> None:
+        """Rename or delete a run, or tell why that cannot be."""
+        try:
+            new = change()
+        except VixtuiError as error:
+            self.tell(error.message, error=True)
+            return
         self.marked = [run for run in self.marked if run != old]
         if self.vixtui.current_run == old:
             self.vixtui.current_run = new
@@ -237,12 +253,7 @@ they differ.
 
         def take(answer: str | None) -> None:
             if answer == "delete":
-                try:
-                    remove_run(chosen.run)
-                except VixtuiError as error:
-                    self.tell(error.message, error=True)
-                else:
-                    self._replace(chosen.run, None)
+                self._replace(chosen.run, partial(remove_run, chosen.run))
 
         self.app.push_screen(
             ChoiceDialog(
@@ -268,11 +279,11 @@ def _comparison(summaries: Sequence[RunSummary]) -> Content:
     """
     configs = [summary.config for summary in summaries if summary.config is not None]
     rows = [
-        ("best validation", [_percent(summary.best) for summary in summaries]),
-        ("test", [_percent(summary.test) for summary in summaries]),
+        ("best validation", [format_percent(summary.best) for summary in summaries]),
+        ("test", [format_percent(summary.test) for summary in summaries]),
     ]
     if len(configs) == len(summaries):
-        rows += settings(configs[0]) if len(configs) == 1 else differences(configs)
+        rows += _settings(configs)
     lines = [
         Content(f"{number} {MARKS[number - 1]} {safe(summary.run.id, 60)}")
         for number, summary in enumerate(summaries, start=1)
@@ -286,5 +297,16 @@ def _comparison(summaries: Sequence[RunSummary]) -> Content:
     return Content("\n").join(lines)
 
 
-def _percent(fraction: float | None) -> str:
-    return "-" if fraction is None else format_percent(fraction)
+def _settings(configs: Sequence[RunConfig]) -> list[tuple[str, list[str]]]:
+    """Return all settings of one run, or those in which several differ, by short names."""
+    if len(configs) == 1:
+        found = {name: (value,) for name, value in settings(configs[0]).items()}
+    else:
+        found = differences(configs)
+    return [
+        (
+            _LABELS.get(name, name.rpartition(".")[2].replace("_", " ")),
+            [setting_text(value) for value in values],
+        )
+        for name, values in found.items()
+    ]

@@ -18,8 +18,8 @@ from textual.widgets import Static
 from vixtui.errors import DataError, VixtuiError
 from vixtui.files import write_atomically
 from vixtui.runs.directory import RunDirectory, newest_model
+from vixtui.runs.evaluation import Evaluation, read_evaluation
 from vixtui.text import safe
-from vixtui.tui.evaluation import Evaluation
 from vixtui.tui.messages import OpenRun
 from vixtui.tui.screens import test_text
 from vixtui.tui.screens.base import TabScreen
@@ -49,11 +49,12 @@ class TestScreen(TabScreen):
 
     @dataclass
     class Answered(Message):
-        """The engine has answered, or failed; `error` is safe to show."""
+        """The engine has answered, or failed; `error` and `remark` are safe to show."""
 
         run: RunDirectory
-        result: Evaluation | None
+        result: Evaluation | None = None
         error: str = ""
+        remark: str = ""
 
     def __init__(self) -> None:
         super().__init__()
@@ -90,9 +91,7 @@ class TestScreen(TabScreen):
         self.result = None
         if run is not None:
             try:
-                self.result = Evaluation.read(run.evaluation_path)
-            except FileNotFoundError:
-                pass
+                self.result = read_evaluation(run.evaluation_path)
             except DataError as error:
                 self._notice = error.message
         self._show()
@@ -159,8 +158,13 @@ class TestScreen(TabScreen):
 
     @work(thread=True, group="evaluate")
     def _ask(self, run: RunDirectory) -> None:
+        warnings: list[str] = []
+
         def progress(message: dict[str, Any]) -> None:
-            self.post_message(self.Asked(run, int(message["done"]), int(message["total"])))
+            if "warning" in message:
+                warnings.append(safe(message["warning"]))
+            else:
+                self.post_message(self.Asked(run, int(message["done"]), int(message["total"])))
 
         try:
             answer = self.vixtui.warm_engine.ask(
@@ -170,11 +174,10 @@ class TestScreen(TabScreen):
             result = Evaluation.from_dict(answer)
             write_atomically(run.evaluation_path, json.dumps(answer).encode())
         except VixtuiError as error:
-            self.post_message(self.Answered(run, None, error.message))
-        except ValueError as error:
-            self.post_message(self.Answered(run, None, safe(str(error))))
+            self.post_message(self.Answered(run, error=error.message))
         else:
-            self.post_message(self.Answered(run, result))
+            more = f" (and {len(warnings) - 1} more)" if len(warnings) > 1 else ""
+            self.post_message(self.Answered(run, result, remark="".join(warnings[:1]) + more))
 
     @on(Asked)
     def _show_progress(self, event: Asked) -> None:
@@ -191,4 +194,6 @@ class TestScreen(TabScreen):
             self._show()
         if event.error:
             self.tell(event.error, error=True)
+        elif event.remark:
+            self.tell(event.remark)
         self.refresh_bindings()

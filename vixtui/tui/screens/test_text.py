@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from textual.content import Content
 
+from vixtui.runs.evaluation import Evaluation
 from vixtui.text import format_percent
-from vixtui.tui.evaluation import Evaluation
 from vixtui.tui.widgets.bars import bar
+from vixtui.tui.widgets.fit import fit
 
 HELP = """\
 Accuracy is the share of test pictures named right; the model has seen none of them. The range
@@ -25,10 +26,10 @@ share of its pictures that were found; precision the share of right ones among a
 
 def numbers(result: Evaluation) -> Content:
     """Return the main figures, a line each."""
-    low, high = 100 * result.top1_low, 100 * result.top1_high
+    low, high = result.top1_interval
     rows = [
         ("Accuracy", format_percent(result.top1)),
-        ("  range", f"{low:.1f} to {high:.1f} %"),
+        ("  range", f"{100 * low:.1f} to {format_percent(high)}"),
         (f"Top {result.top_k}", format_percent(result.top5)),
         ("Loss", f"{result.loss:.3f}"),
         ("Calibration", f"{100 * result.ece:.1f} % error"),
@@ -50,9 +51,9 @@ def classes(result: Evaluation, width: int, *, ascii: bool) -> Content:
     room = max(4, width - name_width - 10)
     lines = [
         Content.assemble(
-            f"{_cut(score.name, name_width)} ",
-            (bar(score.recall, room, ascii=ascii, empty="░"), "$primary"),
-            f" {100 * score.recall:5.1f} %" if score.images else "       -",
+            f"{fit(score.name, name_width)} ",
+            (bar(score.recall or 0.0, room, ascii=ascii, empty="░"), "$primary"),
+            f" {format_percent(score.recall):>7}",
         )
         for score in result.worst_first()
     ]
@@ -88,7 +89,3 @@ def calibration(result: Evaluation, width: int, *, ascii: bool) -> Content:
                 )
             )
     return Content("\n").join(lines)
-
-
-def _cut(name: str, width: int) -> str:
-    return (name if len(name) <= width else name[: width - 1] + "…").ljust(width)

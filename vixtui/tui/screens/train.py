@@ -19,6 +19,7 @@ from vixtui.errors import UsageError, VixtuiError
 from vixtui.runs import control
 from vixtui.runs.config import RunConfig
 from vixtui.runs.control import Command
+from vixtui.runs.describe import source_title
 from vixtui.runs.directory import RunDirectory
 from vixtui.runs.events import Event, EventTail
 from vixtui.runs.progress import RunProgress
@@ -46,7 +47,8 @@ validation figures, which are taken on pictures it never learns from. Dots show 
 
 Best is the epoch with the highest validation accuracy; its weights are kept and tested.
 
-Memory: predicted before the start, measured while it runs; the limit is never exceeded.
+Memory: what the plan is predicted to need, within the limit that you set; and what the training
+was measured to take so far. The system does not hold it to the limit.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "pause", "Pause", tooltip="pause, or go on"),
@@ -143,7 +145,7 @@ Memory: predicted before the start, measured while it runs; the limit is never e
             self._tail, self._config = event.tail, event.config
             self.query_one("#charts").border_title = Content(safe(event.run.id))
             if event.config is not None:
-                title = f"{event.config.preset} on {story.source_name(event.config.data.source)}"
+                title = f"{event.config.preset} on {source_title(event.config.data.source)}"
                 self.query_one("#train-side").border_title = Content(safe(title))
             self._apply(event.events)
             self._check_life()

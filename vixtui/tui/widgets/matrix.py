@@ -12,6 +12,7 @@ from textual.strip import Strip
 
 from vixtui.tui.theme import Terminal
 from vixtui.tui.widgets.bars import shade
+from vixtui.tui.widgets.fit import fit
 
 _LONGEST_LABEL = 10
 _WIDEST_CELL = 9
@@ -83,7 +84,7 @@ class Matrix(ScrollView, can_focus=True):
     def _row(self, row: int, columns: range, base: Style) -> list[Segment]:
         counts = self._counts[row]
         total = sum(counts)
-        segments = [Segment(_fit(self._names[row], self._label - 1) + " ", base)]
+        segments = [Segment(fit(self._names[row], self._label - 1) + " ", base)]
         for column in columns:
             count = counts[column]
             fraction = count / total if total else 0.0
@@ -100,10 +101,6 @@ class Matrix(ScrollView, can_focus=True):
             return Style(dim=True)
         color = ("#009e73" if right else "#e69f00") if self._terminal.color else None
         return Style(color=color, bold=right)
-
-
-def _fit(name: str, width: int) -> str:
-    return (name if len(name) <= width else name[: width - 1] + "…").ljust(width)
 
 
 def _short(count: str) -> str:

@@ -12,18 +12,13 @@ from textual.geometry import Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from vixtui.errors import DataError
 from vixtui.tui.theme import Terminal
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
-)
 _RAMP = " .:-=+*#%@"
 _LARGEST_SIDE = 400
-_LARGEST_PIXELS = 200_000_000
 
 
 def load_preview(path: Path) -> tuple[Image, Size]:
@@ -32,25 +27,12 @@ def load_preview(path: Path) -> tuple[Image, Size]:
     Raises:
         DataError: when it cannot be read.
     """
-    from PIL import Image, ImageOps
+    from vixtui.data.pictures import read_picture
 
-    try:
-        with Image.open(path) as image:
-            if image.width * image.height > _LARGEST_PIXELS:
-                raise DataError("the picture is too large to show", where=path)
-            image.draft("RGB", (_LARGEST_SIDE, _LARGEST_SIDE))
-            size = Size(image.width, image.height)
-            upright = ImageOps.exif_transpose(image)
-            upright.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE))
-            rgba = upright.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB"), size
-    except DataError:
-        raise
-    except (OSError, ValueError, SyntaxError, ArithmeticError, MemoryError) as error:
-        raise DataError(f"not a readable picture: {error}", where=path) from error
-    except Image.DecompressionBombError as error:
-        raise DataError("the picture is too large to show", where=path) from error
+    image = read_picture(str(path))
+    size = Size(image.width, image.height)
+    image.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE))
+    return image, size
 
 
 class Picture(Widget):
@@ -69,7 +51,7 @@ class Picture(Widget):
         self._drawn_size = Size(0, 0)
 
     def show(self, image: Image | None, model_size: tuple[int, int] | None = None) -> None:
-        """Show a picture; with `model_size` (width, height) as coarse as the model sees it."""
+        """Show a picture; with `model_size` (width, height) as the model sees it."""
         self._image, self._model_size, self._strips = image, model_size, []
         self.refresh()
 
@@ -84,16 +66,20 @@ class Picture(Widget):
     def _draw(self, image: Image, room: Size) -> list[Strip]:
         from PIL.Image import Resampling
 
+        from vixtui.data.pictures import fit
+
         if room.width < 1 or room.height < 1:
             return []
+        if self._model_size is not None:
+            model_width, model_height = self._model_size
+            image = fit(image, height=model_height, width=model_width)
         scale = min(room.width / image.width, 2 * room.height / image.height)
         width = max(1, min(room.width, round(image.width * scale)))
         height = max(1, min(2 * room.height, round(image.height * scale)))
-        if self._model_size is not None:
-            image = image.resize(self._model_size, Resampling.BILINEAR)
-            pixels = image.resize((width, height), Resampling.NEAREST)
-        else:
-            pixels = image.resize((width, height), Resampling.BILINEAR)
+        coarse = self._model_size is not None
+        pixels = image.resize(
+            (width, height), Resampling.NEAREST if coarse else Resampling.BILINEAR
+        )
         left = (room.width - width) // 2
         blocks = self._terminal.color and not self._terminal.ascii
         rows = _half_blocks(pixels, self.rich_style) if blocks else _ramp(pixels, self.rich_style)

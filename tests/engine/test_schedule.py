@@ -1,0 +1,66 @@
+"""The learning rate, the fastest way to run, and randomness by step."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vixtui.engine import calibrate
+from vixtui.engine.schedule import learning_rate
+from vixtui.engine.seeding import derived_seed, epoch_order
+
+
+@given(warmup=st.floats(0, 0.5), peak=st.floats(1e-6, 1))
+def test_rate_rises_then_falls_to_zero(warmup: float, peak: float) -> None:
+    rates = [learning_rate(step / 200, peak=peak, warmup=warmup) for step in range(201)]
+    top = rates.index(max(rates))
+    assert max(rates) <= peak * (1 + 1e-9)
+    assert rates[-1] == pytest.approx(0, abs=1e-9 * peak)
+    assert all(a <= b for a, b in itertools.pairwise(rates[: top + 1]))
+    assert all(a >= b for a, b in itertools.pairwise(rates[top:]))
+
+
+def test_an_epoch_shows_every_picture_once_in_an_order_of_its_own() -> None:
+    first, second = epoch_order(0, 0, 50), epoch_order(0, 1, 50)
+    assert sorted(first.tolist()) == list(range(50))
+    assert not torch.equal(first, second)
+    assert torch.equal(first, epoch_order(0, 0, 50))
+
+
+def test_seeds_differ_by_purpose_number_and_run() -> None:
+    seeds = {
+        derived_seed(seed, purpose, number)
+        for seed in range(5)
+        for purpose in ("order", "augmentation", "dropout")
+        for number in range(20)
+    }
+    assert len(seeds) == 5 * 3 * 20
+    assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_the_faster_precision_is_chosen_only_when_it_is_worth_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(calibrate, "usable_cores", lambda: 1)
+    monkeypatch.setattr(calibrate, "_native_bf16", lambda device: True)
+    device = torch.device("cpu")
+    threads = torch.get_num_threads()
+    for seconds, expected in (
+        ({"fp32": 1.0, "bf16": 0.95}, "fp32"),
+        ({"fp32": 1.0, "bf16": 0.5}, "bf16"),
+    ):
+        clock = [0.0]
+        monkeypatch.setattr(calibrate.time, "perf_counter", lambda clock=clock: clock[0])
+
+        def run(precision: str, clock: list[float] = clock, seconds: dict = seconds) -> None:
+            clock[0] += seconds[precision]
+
+        chosen = calibrate.calibrate(run, device, threads=0, precision="auto")
+        assert chosen.precision == expected
+        fixed = calibrate.calibrate(run, device, threads=1, precision="fp32")
+        assert (fixed.threads, fixed.precision) == (1, "fp32")
+    torch.set_num_threads(threads)

@@ -1,0 +1,106 @@
+"""Questions to the engine over its pipe, as the commands and screens ask them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from small_runs import make_run
+
+from vixtui.errors import DataError, UsageError, WeightsError
+from vixtui.paths import assets_dir
+from vixtui.runs.directory import RunDirectory
+from vixtui.runs.process import Engine, start_training
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunDirectory]:
+    """Train one small model for all tests of this file."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VIXTUI_HOME", str(tmp_path_factory.mktemp("home")))
+        trained = make_run(epochs=8, preset_name="hybrid-vit:tiny")
+        assert start_training(trained).wait(120) == 0
+        yield trained
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    with Engine() as warm:
+        yield warm
+
+
+def test_pictures_are_named_and_unreadable_ones_explained(
+    run: RunDirectory, engine: Engine, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    samples = sorted((assets_dir() / "samples").glob("digit-*.png"))
+    paths = [*map(str, samples), str(broken)]
+    seen: list[int] = []
+    answer = engine.ask(
+        "predict",
+        on_progress=lambda message: seen.append(message["done"]),
+        model=str(run.model_path),
+        paths=paths,
+        top=3,
+    )
+    assert seen == list(range(1, len(paths) + 1))
+    *good, bad = answer["predictions"]
+    right = [p["top"][0]["class"] == Path(p["path"]).stem[-1] for p in good]
+    assert sum(right) >= len(right) - 1
+    assert all(len(prediction["top"]) == 3 for prediction in good)
+    assert bad["top"] == []
+    assert "broken.png" in bad["error"]
+
+
+def test_an_answer_does_not_depend_on_its_company(run: RunDirectory, engine: Engine) -> None:
+    samples = [str(path) for path in sorted((assets_dir() / "samples").glob("digit-*.png"))]
+    together = engine.ask("predict", model=str(run.model_path), paths=samples)["predictions"]
+    for path, prediction in zip(samples, together, strict=True):
+        alone = engine.ask("predict", model=str(run.model_path), paths=[path])["predictions"][0]
+        assert alone == prediction
+
+
+def test_evaluation_again_gives_the_figures_of_the_run(run: RunDirectory, engine: Engine) -> None:
+    tested = run.progress().tested
+    assert tested is not None
+    result = engine.ask("evaluate", model=str(run.model_path), run=str(run.path), split="test")
+    assert result["top1"] == tested.top1
+    assert result["images"] == tested.images
+    other = engine.ask("evaluate", model=str(run.model_path), source="digits", split="all")
+    assert other["images"] == 1797
+
+
+def test_classes_of_another_folder_are_matched_by_name(
+    run: RunDirectory, engine: Engine, tmp_path: Path
+) -> None:
+    for name in ("9", "zebra", "0"):
+        folder = tmp_path / "pictures" / name
+        folder.mkdir(parents=True)
+        for shade in range(10):
+            Image.new("L", (8, 8), shade * 20).save(folder / f"{shade}.png")
+    result = engine.ask(
+        "evaluate", model=str(run.model_path), source=str(tmp_path / "pictures"), split="all"
+    )
+    counts = {row["class"]: row["images"] for row in result["per_class"]}
+    assert counts["9"] == counts["0"] == 10
+    assert sum(counts.values()) == 20
+
+
+def test_bad_questions_are_answered_with_their_kind_of_error(
+    run: RunDirectory, engine: Engine, tmp_path: Path
+) -> None:
+    junk = tmp_path / "junk.safetensors"
+    junk.write_bytes(b"junk" * 100)
+    with pytest.raises(WeightsError):
+        engine.ask("predict", model=str(junk), paths=[])
+    with pytest.raises(UsageError):
+        engine.ask("predict", model=str(tmp_path / "nowhere"), paths=[])
+    with pytest.raises(UsageError):
+        engine.ask("evaluate", model=str(run.model_path), run=str(run.path), split="wrong")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError):
+        engine.ask("evaluate", model=str(run.model_path), source=str(tmp_path / "empty"))
+    assert engine.ask("predict", model=str(run.model_path), paths=[])["predictions"] == []

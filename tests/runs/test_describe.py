@@ -1,0 +1,82 @@
+"""Runs in words and at a glance."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from vixtui.runs import events as e
+from vixtui.runs.config import Recipe
+from vixtui.runs.describe import (
+    death_text,
+    differences,
+    event_text,
+    setting_text,
+    settings,
+    source_title,
+    summarise,
+)
+
+
+def test_settings_leave_out_what_is_no_choice(config):
+    found = settings(config)
+    assert found["recipe.epochs"] == 3
+    assert found["model.token_mixer"] == "softmax"
+    assert not {"id", "created", "schema_version"} & found.keys()
+
+
+def test_only_settings_that_differ_are_compared(config):
+    other = replace(config, id="b-run", recipe=Recipe(epochs=3, lr=0.001))
+    assert differences([config, other]) == {"recipe.lr": (0.002, 0.001)}
+    assert differences([config, config]) == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, "–"), (0.001, "0.001"), (("a", "b"), "a, b"), (True, "True")]
+)
+def test_a_setting_is_written_for_people(value, text):
+    assert setting_text(value) == text
+
+
+def test_a_summary_holds_the_latest_figures(make_run):
+    run = make_run("a-run")
+    log = e.EventWriter(run.events_path)
+    log.write(e.RunStarted, 100.0, pid=1, device="cpu", resumed_step=0)
+    log.write(
+        e.StepDone, 112.0, step=1, epoch=1.0, loss=1.0, accuracy=0.5, lr=0.1, grad_norm=1.0,
+        images_per_second=1.0, memory_bytes=1, progress=0.5, eta_seconds=1.0,
+    )  # fmt: skip
+    log.write(e.Validated, 113.0, epoch=1, step=1, top1=0.75, top5=1.0, loss=1.0, is_best=True)
+    log.close()
+    summary = summarise(run, None, run.progress())
+    assert (summary.seconds, summary.best, summary.test) == (12.0, 0.75, None)
+    assert summary.started > 0
+
+
+def test_events_in_words_are_safe_to_show():
+    shown = event_text(e.Warned(seq=0, t=0.0, message="bad\x1b[2J"))
+    assert shown == "warning: bad\\x1b[2J"
+    failed = event_text(e.Failed(seq=0, t=0.0, message="\u202ex", exit_code=1))
+    assert failed == "failed: \\u202ex"
+
+
+def test_one_thread_is_one():
+    event = e.ModelBuilt(
+        seq=0, t=0.0, parameters=1, threads=1, precision="fp32", images_per_second=1.0,
+        steps_per_epoch=1, epochs=1, seconds_budget=None,
+    )  # fmt: skip
+    assert "1 thread," in str(event_text(event))
+
+
+@pytest.mark.parametrize(
+    ("code", "words"), [(-9, "memory ran out"), (137, "memory ran out"), (3, "with code 3")]
+)
+def test_a_dead_engine_is_explained(code, words):
+    assert words in death_text(code)
+
+
+def test_a_source_is_named_by_its_last_folder():
+    assert [source_title(source) for source in ("digits", "/home/me/cats/", "/")] == [
+        "digits", "cats", "/",
+    ]  # fmt: skip

@@ -1,0 +1,291 @@
+"""Runs on disk: made, found, named, removed, and what state they are in."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vixtui.errors import DiskError, UsageError
+from vixtui.paths import runs_dir
+from vixtui.runs import directory
+from vixtui.runs import events as e
+from vixtui.runs.config import RunConfig
+from vixtui.runs.directory import (
+    RunDirectory,
+    check_run_name,
+    create_run,
+    find_run,
+    list_runs,
+    new_run_id,
+    newest_model,
+    remove_run,
+    rename_run,
+)
+from vixtui.runs.lock import acquire
+
+MakeRun = Callable[[str], RunDirectory]
+ENDINGS: dict[str, tuple[type[e.Event], dict[str, Any]]] = {
+    "done": (
+        e.Finished,
+        {
+            "reason": "time", "best_epoch": 1, "best_top1": 0.5, "seconds": 1.0,
+            "peak_memory_bytes": 1,
+        },
+    ),
+    "stopped": (e.Stopped, {"step": 1, "epoch": 1}),
+    "failed": (e.Failed, {"message": "no", "exit_code": 6}),
+    "lost": (e.Checkpointed, {"step": 1, "bytes": 1}),
+}  # fmt: skip
+
+
+def tell(run: RunDirectory, kind: type[e.Event], **values: Any) -> None:
+    writer = e.EventWriter(run.events_path)
+    writer.write(kind, time.time(), **values)
+    writer.close()
+
+
+def age(path: Path, seconds: float) -> None:
+    then = time.time() - seconds
+    os.utime(path, (then, then))
+
+
+# --- state ---
+
+
+@pytest.mark.parametrize("state", ENDINGS)
+def test_a_run_without_engine_is_what_its_log_says_or_lost(make_run: MakeRun, state: str) -> None:
+    run = make_run("a-run")
+    kind, values = ENDINGS[state]
+    tell(run, e.RunStarted, pid=1, device="cpu", resumed_step=0)
+    tell(run, kind, **values)
+    assert run.state() == state
+
+
+def test_a_run_is_starting_for_a_minute_and_then_lost(make_run: MakeRun) -> None:
+    run = make_run("a-run")
+    assert run.state() == "starting"
+    age(run.config_path, 61)
+    assert run.state() == "lost"
+
+
+def test_a_run_at_work_is_in_the_phase_its_log_says(make_run: MakeRun) -> None:
+    run = make_run("a-run")
+    acquire(run.lock_path)
+    age(run.config_path, 61)
+    assert run.state() == "starting"
+    tell(run, e.Paused, step=1)
+    assert run.state() == "paused"
+    run.lock_path.unlink()
+    assert run.state() == "lost"
+
+
+def test_a_removed_run_is_lost(make_run: MakeRun) -> None:
+    run = make_run("a-run")
+    remove_run(run)
+    assert run.state() == "lost"
+
+
+# --- making ---
+
+
+def test_a_new_run_can_be_read_back(config: RunConfig) -> None:
+    run = create_run(config, b"the split")
+    assert run.path == runs_dir() / config.id
+    assert run.config() == config
+    assert run.split_path.read_bytes() == b"the split"
+    assert not run.alive()
+
+
+def test_a_taken_name_is_never_written_over(make_run: MakeRun, config: RunConfig) -> None:
+    make_run("a-run")
+    with pytest.raises(UsageError, match="the name is taken"):
+        create_run(replace(config, id="a-run", seed=5), b"")
+    assert find_run("a-run").config().seed == 0
+
+
+def test_a_run_that_cannot_be_written_leaves_its_name_free(
+    config: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(DiskError, match="the disk is full"):
+            create_run(config, b"")
+    create_run(config, b"")
+
+
+def test_new_ids_read_well_and_are_unused(make_run: MakeRun) -> None:
+    first = new_run_id("hybrid-vin")
+    assert first == f"{time.strftime('%Y%m%d-%H%M')}-hybrid-vin"
+    make_run(first)
+    make_run(f"{first}-2")
+    assert new_run_id("hybrid-vin") == f"{first}-3"
+
+
+# --- finding ---
+
+
+def test_runs_are_listed_oldest_first_and_other_folders_are_not(make_run: MakeRun) -> None:
+    assert list_runs() == []
+    for name in ("20261122-0704-vit", "20251122-0704-vit"):
+        make_run(name)
+    (runs_dir() / "unfinished").mkdir()
+    (runs_dir() / "notes.txt").touch()
+    assert [run.id for run in list_runs()] == ["20251122-0704-vit", "20261122-0704-vit"]
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("alpha", "alpha"),
+        ("beta", "a-beta"),
+        ("alp", UsageError),
+        ("b", "a-beta"),
+        ("hac", "alphac"),
+    ],
+)
+def test_a_unique_part_of_a_name_is_enough(
+    make_run: MakeRun, name: str, found: str | type[Exception]
+) -> None:
+    for run in ("alpha", "alphac", "a-beta"):
+        make_run(run)
+    if isinstance(found, str):
+        assert find_run(name).id == found
+    else:
+        with pytest.raises(found, match=r"several runs match alp.*alpha, alphac"):
+            find_run(name)
+
+
+@pytest.mark.parametrize("name", ["", "gamma", "../alpha", ".", "/", "last", "\x1b[2J", "*"])
+def test_an_unknown_name_is_one_line(name: str) -> None:
+    with pytest.raises(UsageError, match="no run of this name") as caught:
+        find_run(name)
+    assert "\x1b" not in caught.value.message
+
+
+def test_last_is_the_run_that_was_made_last(make_run: MakeRun) -> None:
+    newest, older = make_run("a"), make_run("b")
+    age(older.config_path, 100)
+    assert find_run("last") == newest
+    older = rename_run(older, "z")
+    assert find_run("last") == newest
+
+
+# --- the newest model ---
+
+
+def trained(run: RunDirectory, state: str, *, seconds_ago: float) -> RunDirectory:
+    kind, values = ENDINGS[state]
+    tell(run, kind, **values)
+    run.model_path.touch()
+    age(run.model_path, seconds_ago)
+    return run
+
+
+def test_without_weights_there_is_no_newest_model(make_run: MakeRun) -> None:
+    assert newest_model() is None
+    tell(make_run("done-without-weights"), *ENDINGS["done"][:1], **ENDINGS["done"][1])
+    assert newest_model() is None
+
+
+def test_the_newest_finished_run_is_taken(make_run: MakeRun) -> None:
+    trained(make_run("b-older"), "done", seconds_ago=20)
+    newest = trained(make_run("a-newest"), "done", seconds_ago=10)
+    assert newest_model() == newest
+
+
+@pytest.mark.parametrize("state", ["stopped", "failed", "lost"])
+def test_a_run_that_was_broken_off_does_not_count(make_run: MakeRun, state: str) -> None:
+    trained(make_run("broken"), state, seconds_ago=10)
+    assert newest_model() is None
+    finished = trained(make_run("finished"), "done", seconds_ago=20)
+    assert newest_model() == finished
+
+
+def test_a_resumed_run_counts_again_only_when_it_has_finished(make_run: MakeRun) -> None:
+    run = trained(make_run("a-run"), "stopped", seconds_ago=20)
+    tell(run, e.RunStarted, pid=1, device="cpu", resumed_step=1)
+    assert newest_model() is None
+    trained(run, "done", seconds_ago=10)
+    assert newest_model() == run
+
+
+# --- naming and removing ---
+
+BAD_NAMES = [
+    "", ".", "..", "../x", "a/b", "a\\b", ".hidden", "-rf", "a b", "a\n", "é", "x" * 101, "last",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+def test_bad_names_are_refused(make_run: MakeRun, name: str) -> None:
+    run = make_run("a-run")
+    with pytest.raises(UsageError, match="not a run name"):
+        rename_run(run, name)
+    assert [found.id for found in list_runs()] == ["a-run"]
+
+
+@pytest.mark.parametrize("name", ["a", "A-1_b.c", "x" * 100, "2026"])
+def test_good_names_are_taken(name: str) -> None:
+    check_run_name(name)
+
+
+def test_a_taken_name_is_refused(make_run: MakeRun) -> None:
+    make_run("taken")
+    with pytest.raises(UsageError, match=r"the name is taken \(taken\)"):
+        rename_run(make_run("a-run"), "taken")
+
+
+def test_a_renamed_run_keeps_everything(make_run: MakeRun, config: RunConfig) -> None:
+    renamed = rename_run(make_run("a-run"), "flowers-1")
+    assert [run.id for run in list_runs()] == ["flowers-1"]
+    assert find_run("flowers-1") == renamed
+    assert renamed.config() == replace(config, id="flowers-1")
+
+
+def test_a_run_whose_decision_is_damaged_is_not_renamed(make_run: MakeRun) -> None:
+    run = make_run("a-run")
+    run.config_path.write_bytes(b"?")
+    with pytest.raises(UsageError, match="no readable run"):
+        rename_run(run, "b-run")
+    assert [found.id for found in list_runs()] == ["a-run"]
+
+
+def test_a_run_at_work_is_neither_renamed_nor_removed(make_run: MakeRun) -> None:
+    run = make_run("a-run")
+    acquire(run.lock_path)
+    with pytest.raises(UsageError, match=r"at work \(a-run\): vixtui runs stop a-run"):
+        rename_run(run, "b-run")
+    with pytest.raises(UsageError, match="at work"):
+        remove_run(run)
+    assert [found.id for found in list_runs()] == ["a-run"]
+
+
+def test_a_removed_run_is_gone_and_the_others_stay(make_run: MakeRun) -> None:
+    make_run("other")
+    remove_run(make_run("a-run"))
+    assert [run.id for run in list_runs()] == ["other"]
+
+
+@pytest.mark.parametrize("change", [lambda run: rename_run(run, "b"), remove_run])
+def test_a_failing_disk_is_a_disk_error(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, change: Callable[[RunDirectory], object]
+) -> None:
+    run = make_run("a-run")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    monkeypatch.setattr(directory.shutil, "rmtree", refuse)
+    with pytest.raises(DiskError, match="not writable"):
+        change(run)

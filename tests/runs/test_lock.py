@@ -1,0 +1,160 @@
+"""One engine a run: the living keep it, the dead lose it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+
+import psutil
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from vixtui.errors import UsageError
+from vixtui.runs.lock import acquire, owner_alive, release
+
+FUZZ = settings(
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> Path:
+    folder = tmp_path / "a-run"
+    folder.mkdir()
+    return folder / "lock"
+
+
+@pytest.fixture
+def sleeper() -> Iterator[subprocess.Popen[bytes]]:
+    """A process of somebody else."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        yield process
+        process.kill()
+
+
+def write(path: Path, process: psutil.Process, **changes: Any) -> None:
+    record = {
+        "host": socket.gethostname(),
+        "pid": process.pid,
+        "started": process.create_time(),
+    }
+    path.write_text(json.dumps(record | changes))
+
+
+def test_the_owner_is_alive_until_it_gives_up(lock: Path) -> None:
+    assert not owner_alive(lock)
+    acquire(lock)
+    assert owner_alive(lock)
+    release(lock)
+    assert not owner_alive(lock)
+    release(lock)
+
+
+def test_a_living_owner_refuses_another(lock: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    write(lock, psutil.Process(sleeper.pid))
+    with pytest.raises(UsageError, match=r"another process works on this run \(a-run\)"):
+        acquire(lock)
+    assert json.loads(lock.read_bytes())["pid"] == sleeper.pid
+
+
+def test_a_dead_owner_is_taken_over(lock: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    write(lock, psutil.Process(sleeper.pid))
+    sleeper.kill()
+    sleeper.wait()
+    assert not owner_alive(lock)
+    acquire(lock)
+    assert json.loads(lock.read_bytes())["pid"] == os.getpid()
+
+
+def test_a_killed_owner_that_nobody_has_waited_for_is_dead(
+    lock: Path, sleeper: subprocess.Popen[bytes]
+) -> None:
+    write(lock, psutil.Process(sleeper.pid))
+    os.kill(sleeper.pid, 9)
+    os.waitid(os.P_PID, sleeper.pid, os.WEXITED | os.WNOWAIT)
+    assert not owner_alive(lock)
+
+
+def test_a_process_with_a_reused_id_is_no_owner(lock: Path) -> None:
+    me = psutil.Process()
+    write(lock, me, started=me.create_time() - 60)
+    assert not owner_alive(lock)
+    acquire(lock)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="start times move with the clock on Linux only")
+def test_a_clock_that_is_set_kills_no_owner(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    acquire(lock)
+    create_time, boot_time = psutil.Process.create_time, psutil.boot_time()
+    monkeypatch.setattr(psutil.Process, "create_time", lambda self: create_time(self) - 3600)
+    monkeypatch.setattr(psutil, "boot_time", lambda: boot_time - 3600)
+    assert owner_alive(lock)
+
+
+@pytest.mark.parametrize(("silent_seconds", "alive"), [(500, True), (700, False), (None, False)])
+def test_an_owner_on_another_host_is_alive_while_its_log_grows(
+    lock: Path, silent_seconds: int | None, alive: bool
+) -> None:
+    write(lock, psutil.Process(), host="elsewhere")
+    if silent_seconds is not None:
+        log = lock.with_name("events.jsonl")
+        log.touch()
+        then = time.time() - silent_seconds
+        os.utime(log, (then, then))
+    assert owner_alive(lock) == alive
+
+
+def test_of_many_at_once_one_becomes_the_owner(lock: Path) -> None:
+    together = Barrier(8)
+
+    def attempt(_: int) -> bool:
+        together.wait()
+        try:
+            acquire(lock)
+        except UsageError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(attempt, range(8))) == 1
+
+
+ANY = st.none() | st.integers() | st.floats() | st.text() | st.lists(st.integers())
+
+
+@FUZZ
+@given(st.binary() | st.dictionaries(st.sampled_from(["pid", "started"]), ANY).map(json.dumps))
+@example(b"[" * 100_000)
+@example('{"pid": 1e400, "started": 0}')
+@example('{"pid": PID, "started": 1' + "0" * 400 + "}")
+@example('{"pid": PID, "started": NaN}')
+@example('{"pid": -1, "started": 0}')
+@example('{"pid": 99999999999999999999, "started": 0}')
+@example('{"host": 5, "pid": PID, "started": 0}')
+def test_a_damaged_lock_has_no_owner(tmp_path: Path, content: bytes | str) -> None:
+    path = tmp_path / "lock"
+    if isinstance(content, str):
+        host = f'{{"host": {json.dumps(socket.gethostname())}, '
+        whole = content if '"host"' in content else host + content[1:]
+        content = whole.replace("PID", str(os.getpid())).replace(", }", "}").encode()
+    path.write_bytes(content)
+    assert not owner_alive(path)
+
+
+def test_the_lock_can_be_taken_in_a_child_that_then_dies(lock: Path) -> None:
+    code = "import sys, pathlib; from vixtui.runs.lock import acquire; acquire(pathlib.Path({!r}))"
+    subprocess.run([sys.executable, "-c", code.format(str(lock))], check=True)
+    assert lock.exists()
+    acquire(lock)
+    with pytest.raises(UsageError):
+        acquire(lock)

@@ -1,0 +1,101 @@
+"""Every shipped preset is whole and fits every usual picture."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import MISSING, fields
+from itertools import product
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vixtui.errors import UsageError
+from vixtui.models.config import ModelConfig
+from vixtui.paths import presets_dir
+from vixtui.presets import SIZES, all_presets, patch_size, preset, variants
+
+FILES = sorted(presets_dir().glob("*.toml"))
+OPTIONS = {field.name for field in fields(ModelConfig)}
+FROM_THE_DATA = {"image_height", "image_width", "in_channels", "num_classes"}
+REQUIRED = {f.name for f in fields(ModelConfig) if f.default is MISSING} - FROM_THE_DATA
+
+
+@pytest.mark.parametrize("name", all_presets())
+def test_every_preset_takes_every_usual_picture(name: str) -> None:
+    found = preset(name)
+    for side, channels in product([8, 28, 32, 64, 224], [1, 3]):
+        config = found.model_config(
+            image_height=side, image_width=side, in_channels=channels, num_classes=10
+        )
+        assert (config.image_height, config.in_channels) == (side, channels)
+        if found.tokens_per_side is not None:
+            assert min(config.grid) >= min(found.tokens_per_side, side)
+
+
+@pytest.mark.parametrize("variant", variants())
+def test_odd_pictures_are_taken_too(variant: str) -> None:
+    for height, width in [(8, 32), (33, 47), (1, 1), (480, 640)]:
+        config = preset(variant).model_config(
+            image_height=height, image_width=width, in_channels=3, num_classes=2
+        )
+        rows, columns = config.grid
+        assert rows * config.patch_size >= height
+        assert columns * config.patch_size >= width
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_preset_file_has_no_unknown_and_no_missing_entries(path: Path) -> None:
+    table = tomllib.loads(path.read_text(encoding="utf-8"))
+    assert set(table) == {"title", "summary", "model", "sizes"}
+    assert set(table["sizes"]) == set(SIZES)
+    for size in table["sizes"].values():
+        options = {**table["model"], **size}
+        assert set(options) <= OPTIONS - FROM_THE_DATA | {"tokens_per_side"}
+        assert ("patch_size" in options) != ("tokens_per_side" in options)
+        assert set(options) | {"patch_size"} >= REQUIRED
+
+
+def test_presets_are_in_order_and_addressed_by_their_own_name() -> None:
+    assert list(variants()) == sorted(path.stem for path in FILES)
+    assert len(all_presets()) == len(FILES) * len(SIZES)
+    for name, found in all_presets().items():
+        assert preset(name) is found
+        assert found.name == name
+
+
+def test_without_a_size_the_tiny_one_is_meant() -> None:
+    assert preset("vit") is preset("vit:tiny") is preset("vit:")
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("hybrid-van", "did you mean .*hybrid-vin"),
+        ("vit:tinny", "did you mean vit:tiny"),
+        ("VIT", "vixtui presets list|did you mean"),
+        ("resnet50-imagenet-1k", "vixtui presets list"),
+        ("", "vixtui presets list"),
+        ("../vit", "did you mean"),
+        ("vit:tiny:tiny", "did you mean"),
+        ("\x1b[2J", "vixtui presets list"),
+    ],
+)
+def test_a_wrong_name_is_answered_with_the_nearest(name: str, advice: str) -> None:
+    with pytest.raises(UsageError, match=f"no preset of this name.*{advice}") as caught:
+        preset(name)
+    assert caught.value.message.isprintable()
+
+
+@given(st.integers(1, 1024), st.integers(1, 32))
+def test_the_patch_is_the_largest_power_of_two_that_gives_enough(side: int, tokens: int) -> None:
+    patch = patch_size(side, tokens)
+    assert patch.bit_count() == 1
+    assert patch == 1 or side // patch >= tokens
+    assert side // (2 * patch) < tokens
+
+
+def test_presets_cannot_be_changed() -> None:
+    with pytest.raises(TypeError):
+        preset("vit").options["depth"] = 9  # type: ignore[index]

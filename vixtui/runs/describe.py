@@ -1,0 +1,169 @@
+"""Runs in words and at a glance, the same on the command line and on the screens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from vixtui.runs.config import RunConfig
+from vixtui.runs.directory import RunDirectory
+from vixtui.runs.events import (
+    DataChecked,
+    Event,
+    Failed,
+    Finished,
+    ModelBuilt,
+    Paused,
+    Resumed,
+    RunStarted,
+    Stopped,
+    Tested,
+    TestStarted,
+    Validated,
+    Warned,
+)
+from vixtui.runs.progress import RunProgress
+from vixtui.text import counted, format_count, format_percent, format_seconds, safe
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunSummary:
+    """A run at a glance.
+
+    Args:
+        state: see `RunDirectory.state`.
+        config: None when ``run.toml`` is unreadable.
+        started: when the run was made, in seconds since the epoch.
+    """
+
+    run: RunDirectory
+    state: str
+    config: RunConfig | None
+    progress: RunProgress
+    started: float
+
+    @property
+    def best(self) -> float | None:
+        """Best validation top-1."""
+        return self.progress.best.top1 if self.progress.best else None
+
+    @property
+    def test(self) -> float | None:
+        """Test top-1."""
+        return self.progress.tested.top1 if self.progress.tested else None
+
+    @property
+    def seconds(self) -> float | None:
+        """Time of the whole training, or of its latest session so far."""
+        if self.progress.finished is not None:
+            return self.progress.finished.seconds
+        step, started = self.progress.last_step, self.progress.started
+        return max(0.0, step.t - started.t) if step is not None and started is not None else None
+
+
+def summarise(run: RunDirectory, config: RunConfig | None, progress: RunProgress) -> RunSummary:
+    """Sum up a run from what was read of it."""
+    try:
+        started = run.config_path.stat().st_mtime
+    except OSError:
+        started = 0.0
+    return RunSummary(
+        run=run, state=run.state(progress), config=config, progress=progress, started=started
+    )
+
+
+def settings(config: RunConfig) -> dict[str, Any]:
+    """Return what a run was set to, nested names joined by dots: ``recipe.lr``."""
+    flat: dict[str, Any] = {}
+    for name, value in asdict(config).items():
+        if isinstance(value, dict):
+            flat |= {f"{name}.{inner}": entry for inner, entry in value.items()}
+        elif name not in ("id", "created", "schema_version"):
+            flat[name] = value
+    return flat
+
+
+def differences(configs: Sequence[RunConfig]) -> dict[str, tuple[Any, ...]]:
+    """Return the settings in which runs differ, with the value of each run."""
+    flat = [settings(config) for config in configs]
+    rows = {
+        name: tuple(values.get(name) for values in flat)
+        for name in dict.fromkeys(name for values in flat for name in values)
+    }
+    return {name: values for name, values in rows.items() if len(set(map(repr, values))) > 1}
+
+
+def setting_text(value: Any) -> str:
+    """Return the value of a setting for people; not yet safe to show."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "–" if value is None else str(value)
+
+
+def event_text(event: Event) -> str | None:
+    """Return an event in words, safe to show, or None for one that only moves a curve."""
+    match event:
+        case RunStarted():
+            again = f", resumed at step {event.resumed_step:,}" if event.resumed_step else ""
+            return f"engine started on {device_name(event.device)}{again}"
+        case DataChecked():
+            left_out = f", {event.unusable:,} unusable left out" if event.unusable else ""
+            return (
+                f"{event.train:,} pictures to train, {event.validation:,} to validate, "
+                f"{event.test:,} to test, {event.num_classes} classes{left_out}"
+            )
+        case ModelBuilt():
+            return (
+                f"model ready: {format_count(event.parameters)} parameters, "
+                f"{counted(event.threads, 'thread')}, {safe(event.precision)}"
+            )
+        case Validated():
+            best = ", best" if event.is_best else ""
+            return f"epoch {event.epoch}: {format_percent(event.top1)} validation{best}"
+        case Warned():
+            return f"warning: {safe(event.message)}"
+        case Paused():
+            return "paused, everything saved"
+        case Resumed():
+            return "goes on"
+        case TestStarted():
+            return f"testing the best weights on {event.images:,} pictures"
+        case Tested():
+            return f"test: {format_percent(event.top1)} right"
+        case Stopped():
+            return "stopped, everything saved"
+        case Finished():
+            return f"finished after {format_seconds(event.seconds)}"
+        case Failed():
+            return f"failed: {safe(event.message)}"
+    return None
+
+
+def was_killed(exit_code: int | None) -> bool:
+    """Tell whether an engine's exit code means that the system ended it."""
+    return exit_code in (-9, 137)
+
+
+def death_text(exit_code: int | None) -> str:
+    """Return why an engine is gone that said no last word.
+
+    Args:
+        exit_code: None when nobody has seen it.
+    """
+    if was_killed(exit_code):
+        return "the system ended the engine, most likely because memory ran out"
+    ended = "" if exit_code is None else f", with code {exit_code}"
+    return f"the engine ended without a last word{ended}"
+
+
+def device_name(device: str) -> str:
+    """Return a device for people, safe to show: ``the CPU``, ``the GPU (cuda:…)``."""
+    return "the CPU" if device == "cpu" else f"the GPU ({safe(device, 30)})"
+
+
+def source_title(source: str) -> str:
+    """Return a data source for people, safe to show: a built-in name or the folder's last part."""
+    return safe(source.rstrip("/").rpartition("/")[2] or source, 40)
