@@ -151,7 +151,7 @@ async def test_a_folder_is_typed_with_tab(make_app, until, shown, tmp_path) -> N
         pilot.app.focused.show_path(tmp_path / "pi")
         await pilot.press("c", "tab", "enter")
         await until(pilot, lambda: pilot.app.screen.is_modal is False)
-        await until(pilot, lambda: "on pictures for 45 s" in shown(pilot))
+        await until(pilot, lambda: "on pictures for 5:00" in shown(pilot))
         assert pilot.app.screen.wish.source == str(tmp_path / "pictures")
 
 

@@ -8,20 +8,21 @@ from dataclasses import dataclass
 
 from vixtui.data.sources import DataSource
 from vixtui.hardware.machine import Machine
-from vixtui.planning.recipe import DEFAULT_SECONDS
+from vixtui.planning.recipe import default_seconds
 from vixtui.planning.types import Budget, Candidate, Task
 from vixtui.runs.directory import RunDirectory
 
 BUDGET_STEPS = tuple(int(n * 10**9) for n in (0.5, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 80))
-TIME_STEPS = (20.0, DEFAULT_SECONDS, 120.0, 300.0, 900.0, 3600.0, 4 * 3600.0)
+DEFAULT_SOURCE = "digits"
+TIME_STEPS = (20.0, 45.0, 120.0, 300.0, 900.0, 3600.0, 4 * 3600.0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wish:
     """What the user wants. `budget` and `device` None: automatic."""
 
-    source: str = "digits"
-    seconds: float = DEFAULT_SECONDS
+    source: str = DEFAULT_SOURCE
+    seconds: float = default_seconds(DEFAULT_SOURCE)
     budget: str | None = None
     device: str | None = None
 

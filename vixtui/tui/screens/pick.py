@@ -18,6 +18,7 @@ from textual.widgets import DataTable, Static
 from vixtui.data.sources import DataSource
 from vixtui.errors import VixtuiError
 from vixtui.hardware.machine import Machine
+from vixtui.planning.recipe import default_seconds
 from vixtui.planning.types import Candidate
 from vixtui.runs.describe import source_title
 from vixtui.text import format_seconds, safe
@@ -126,7 +127,7 @@ class PickScreen(TabScreen):
                 panel.border_title = "Your wishes"
                 yield Static(id="wish-facts", markup=False)
         with Vertical(classes="panel", id="fits") as panel:
-            panel.border_title = "Models, best first"
+            panel.border_title = "Models, best first; accuracy on a reference set"
             yield CandidateTable(_COLUMNS, id="candidates")
         with Vertical(classes="panel", id="on-enter") as panel:
             panel.border_title = "What happens on Enter"
@@ -306,7 +307,7 @@ class PickScreen(TabScreen):
                 self.source = self.outlook = None
                 self._trouble = ""
                 self.query_one(CandidateTable).show_rows([])
-                self.wish = replace(self.wish, source=source)
+                self.wish = replace(self.wish, source=source, seconds=default_seconds(source))
                 self._show()
                 self._open(source)
 
