@@ -51,5 +51,5 @@ async def test_pick_train_test_predict_and_history() -> None:
         await pilot.press("o", *str(assets_dir() / "samples" / "digit-3.png"), "enter")
         await until(pilot, lambda: "it took" in shown(app) and "digit-3.png" in shown(app))
         assert shown(app).count("▀") > 100  # the preview
-        await pilot.press("5")
+        await pilot.press("escape", "5")
         await until(pilot, lambda: "digits" in shown(app) and "done" in shown(app))

@@ -27,7 +27,7 @@ class Terminal:
         self._tmux = ["tmux", "-S", str(socket), "-f", "/dev/null"]
         environment = os.environ | {"VIXTUI_HOME": str(home), "TERM": "xterm-256color"}
         size = ["-x", "100", "-y", "30"]
-        command = f"{PROGRAM}; echo left with $?; sleep 60"
+        command = f"{PROGRAM}; echo left with $?; sleep 600"
         subprocess.run(
             [*self._tmux, "new-session", "-d", *size, command], env=environment, check=True
         )
@@ -64,7 +64,7 @@ def test_three_keys_to_a_trained_model(terminal: Terminal) -> None:
     terminal.press("Enter")
     terminal.wait(lambda text: "right in the test" in text)
     terminal.press("Enter")
-    terminal.wait(lambda text: "Accuracy" in text and "%" in text)
+    terminal.wait(lambda text: "Per class" in text)
     terminal.press("q")
     terminal.wait(lambda text: "left with 0" in text)
     run = list_runs()[0]
