@@ -79,7 +79,7 @@ class Training:
         )
         self._load_pictures()
         self._build()
-        reason = self._fit()
+        reason, seconds = self._fit(), self._elapsed()
         if reason is None:
             self._save_state()
             self._reporter.write(
@@ -92,7 +92,7 @@ class Training:
             reason=reason,
             best_epoch=self._state.best_epoch,
             best_top1=self._state.best_top1,
-            seconds=self._elapsed(),
+            seconds=seconds,
             peak_memory_bytes=peak_memory_bytes(self._device),
         )
 

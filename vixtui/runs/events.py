@@ -163,7 +163,10 @@ class Stopped(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finished(Event):
-    """The last word of a whole run: `reason` is ``schedule``, ``time`` or ``early stopping``."""
+    """The last word of a whole run: `reason` is ``schedule``, ``time`` or ``early stopping``.
+
+    `seconds` is the time of training, the test left out.
+    """
 
     reason: str
     best_epoch: int
