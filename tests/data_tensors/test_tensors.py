@@ -6,25 +6,11 @@ from PIL import Image
 
 from vixtui.data import tensors
 from vixtui.data.decode import decode
-from vixtui.data.sources import DataSource, open_source
+from vixtui.data.sources import open_source
 from vixtui.data.tensors import load_pictures
 from vixtui.errors import DataError, DoesNotFitError
 from vixtui.hardware.machine import Figure
-from vixtui.runs.config import DataConfig
-
-
-def config(source: DataSource) -> DataConfig:
-    return DataConfig(
-        source=source.source,
-        classes=source.classes,
-        image_height=source.image_height,
-        image_width=source.image_width,
-        in_channels=source.in_channels,
-        fingerprint=source.fingerprint,
-        train=len(source.split.train),
-        validation=len(source.split.validation),
-        test=len(source.split.test),
-    )
+from vixtui.planning.start import data_config
 
 
 @pytest.fixture
@@ -47,7 +33,7 @@ def test_pictures_keep_their_order_and_labels(folder, threads) -> None:
     source = open_source(str(folder))
     items = source.split.train
 
-    pictures = load_pictures(config(source), items, on_unusable=fail, threads=threads)
+    pictures = load_pictures(data_config(source), items, on_unusable=fail, threads=threads)
 
     assert pictures.items == tuple(item for item, _ in items)
     assert pictures.labels.tolist() == [label for _, label in items]
@@ -65,7 +51,7 @@ def test_unusable_pictures_are_left_out_and_named_in_order(folder) -> None:
     (folder / bad[2]).write_bytes(b"")
     told: list[str] = []
 
-    pictures = load_pictures(config(source), items, on_unusable=told.append, threads=2)
+    pictures = load_pictures(data_config(source), items, on_unusable=told.append, threads=2)
 
     assert len(pictures.images) == len(pictures.labels) == len(items) - 3
     assert pictures.items == tuple(item for item, _ in items if item not in bad)
@@ -79,11 +65,11 @@ def test_not_one_usable_picture_is_an_error(folder) -> None:
         file.write_text("hello")
 
     with pytest.raises(DataError, match="none of 210 pictures"):
-        load_pictures(config(source), source.split.train, on_unusable=str, threads=1)
+        load_pictures(data_config(source), source.split.train, on_unusable=str, threads=1)
 
 
 def test_no_items_are_no_pictures(folder) -> None:
-    pictures = load_pictures(config(open_source(str(folder))), (), on_unusable=fail, threads=2)
+    pictures = load_pictures(data_config(open_source(str(folder))), (), on_unusable=fail, threads=2)
 
     assert pictures.images.shape == (0, 3, 8, 8)
     assert pictures.labels.shape == (0,)
@@ -95,13 +81,13 @@ def test_pictures_that_exceed_the_free_memory_are_refused_with_advice(folder, mo
     monkeypatch.setattr(tensors, "host_memory", lambda: (little, little))
 
     with pytest.raises(DoesNotFitError, match="--image-size"):
-        load_pictures(config(source), source.split.train, on_unusable=fail, threads=1)
+        load_pictures(data_config(source), source.split.train, on_unusable=fail, threads=1)
 
 
 def test_digits_are_loaded_as_shipped() -> None:
     source = open_source("digits")
 
-    pictures = load_pictures(config(source), source.split.test, on_unusable=fail, threads=2)
+    pictures = load_pictures(data_config(source), source.split.test, on_unusable=fail, threads=2)
 
     assert pictures.images.shape == (359, 1, 8, 8)
     assert pictures.images.max() == 255
@@ -112,7 +98,7 @@ def test_digits_are_loaded_as_shipped() -> None:
 def test_shapes_are_drawn_at_the_size_of_the_model() -> None:
     source = open_source("shapes:images=100", image_size=48)
 
-    pictures = load_pictures(config(source), source.split.test, on_unusable=fail, threads=2)
+    pictures = load_pictures(data_config(source), source.split.test, on_unusable=fail, threads=2)
 
     assert pictures.images.shape == (25, 3, 48, 48)
     assert len({image.numpy().tobytes() for image in pictures.images}) == 25
@@ -122,7 +108,7 @@ def test_training_and_prediction_see_the_same_pixels(folder) -> None:
     source = open_source(str(folder), image_size=20)
     items = source.split.test[:5]
 
-    pictures = load_pictures(config(source), items, on_unusable=fail, threads=1)
+    pictures = load_pictures(data_config(source), items, on_unusable=fail, threads=1)
 
     for image, (item, _) in zip(pictures.images, items, strict=True):
         assert torch.equal(image, decode(folder / str(item), height=20, width=20, channels=3))
