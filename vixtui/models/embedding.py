@@ -1,6 +1,7 @@
-"""Pictures into tokens: linear patches (ViT) or a convolutional stem ("hybrid").
+"""Pictures, or the map of an earlier stage, into tokens.
 
-Letters: b pictures, c channels, (h, w) pixels, (rows, columns) token grid, d embed_dim.
+Letters: b pictures, c channels, (h, w) pixels or tokens before, (rows, columns) tokens after,
+d embed_dim.
 """
 
 from __future__ import annotations
@@ -9,14 +10,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vixtui.models.config import ModelConfig
+from vixtui.models.config import StageConfig
 
 
-def build_embedding(config: ModelConfig) -> nn.Module:
-    """Return the module that turns (b, c, h, w) pictures into a (b, d, rows, columns) map."""
-    if config.embedding == "linear":
-        return LinearPatches(config.in_channels, config.embed_dim, config.patch_size)
-    return ConvStem(config)
+def build_embedding(stage: StageConfig) -> nn.Module:
+    """Return the module that turns a (b, c, h, w) map into a (b, d, rows, columns) map."""
+    model = stage.model
+    if stage.index:
+        return OverlappingPatches(stage.in_channels, stage.embed_dim, model.stage_stride)
+    match model.embedding:
+        case "linear":
+            return LinearPatches(stage.in_channels, stage.embed_dim, model.patch_size)
+        case "overlapping":
+            return OverlappingPatches(stage.in_channels, stage.embed_dim, model.patch_size)
+        case "conv-pool":
+            return PoolingStem(stage)
+        case "conv":
+            return ConvStem(stage)
 
 
 class LinearPatches(nn.Module):
@@ -40,29 +50,79 @@ class LinearPatches(nn.Module):
         return patches
 
 
+class OverlappingPatches(nn.Module):
+    """One convolution, wider than its stride, then a norm (CvT, Wu et al. 2021, section 3.1)."""
+
+    def __init__(self, in_channels: int, embed_dim: int, stride: int) -> None:
+        super().__init__()
+        kernel = max(3, 2 * stride - 1)
+        self.projection = nn.Conv2d(
+            in_channels, embed_dim, kernel, stride=stride, padding=kernel // 2
+        )
+        self.norm = nn.LayerNorm(embed_dim)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(b, c, h, w) → (b, d, rows, columns), channels innermost."""
+        features = self.projection(images.contiguous(memory_format=torch.channels_last))
+        normalised: Tensor = self.norm(features.permute(0, 2, 3, 1))  # (b, rows, columns, d)
+        return normalised.permute(0, 3, 1, 2)
+
+
 class ConvStem(nn.Sequential):
-    """3×3 convolutions; the last log2(patch_size) of them halve the picture.
+    """3×3 convolutions, of which log2(patch_size) halve the map.
 
     The paper (section 3.2) puts nothing between its three convolutions, which makes them one linear
-    map; with `stem_activation` each is normalised and activated. Normalisation is by groups, so
-    that a picture's result does not depend on its neighbours in the batch.
+    map, and its code lets the first ones halve. With `stem_activation` each is normalised and
+    activated, and the last ones halve. Normalisation is by groups, so that a picture's result does
+    not depend on its neighbours in the batch.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
-        halvings = config.patch_size.bit_length() - 1
+    def __init__(self, stage: StageConfig) -> None:
+        model = stage.model
+        halving = _halving(model.patch_size, model.stem_depth, first=not model.stem_activation)
         layers: list[nn.Module] = []
-        channels = config.in_channels
-        for index, width in enumerate(stem_widths(config.embed_dim, config.stem_depth)):
-            stride = 2 if index >= config.stem_depth - halvings else 1
-            bias = not config.stem_activation
+        channels = stage.in_channels
+        for width, halve in zip(
+            stem_widths(stage.embed_dim, model.stem_depth), halving, strict=True
+        ):
+            stride, bias = 1 + halve, not model.stem_activation
             layers.append(nn.Conv2d(channels, width, 3, stride=stride, padding=1, bias=bias))
-            if config.stem_activation:
+            if model.stem_activation:
                 layers += [PreciseGroupNorm(_groups(width), width), nn.GELU()]
             channels = width
         super().__init__(*layers)
 
     def forward(self, images: Tensor) -> Tensor:
         """(b, c, h, w) → (b, d, rows, columns), channels innermost: 1.2 times faster on a CPU."""
+        features: Tensor = super().forward(images.contiguous(memory_format=torch.channels_last))
+        return features
+
+
+class PoolingStem(nn.Sequential):
+    """3×3 convolution, ReLU, 3×3 maximum, a few times (CCT, Hassani et al. 2021, equation 1).
+
+    log2(patch_size) of the maxima halve the map, the last ones.
+    """
+
+    def __init__(self, stage: StageConfig) -> None:
+        model = stage.model
+        layers: list[nn.Module] = []
+        channels = stage.in_channels
+        for width, halve in zip(
+            stem_widths(stage.embed_dim, model.stem_depth),
+            _halving(model.patch_size, model.stem_depth, first=False),
+            strict=True,
+        ):
+            layers += [
+                nn.Conv2d(channels, width, 3, padding=1, bias=False),
+                nn.ReLU(),
+                nn.MaxPool2d(3, stride=1 + halve, padding=1),
+            ]
+            channels = width
+        super().__init__(*layers)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(b, c, h, w) → (b, d, rows, columns), channels innermost."""
         features: Tensor = super().forward(images.contiguous(memory_format=torch.channels_last))
         return features
 
@@ -82,6 +142,13 @@ def stem_widths(embed_dim: int, depth: int) -> list[int]:
     """Return output channels of each convolution: a quarter of `embed_dim`, doubling up to it."""
     first = max(embed_dim // 4, 1)
     return [*(min(first << index, embed_dim) for index in range(depth - 1)), embed_dim]
+
+
+def _halving(patch_size: int, depth: int, *, first: bool) -> list[bool]:
+    """Return which of `depth` layers halve the map, so that `patch_size` pixels become one."""
+    halvings = patch_size.bit_length() - 1
+    layers = [index < halvings for index in range(depth)]
+    return layers if first else layers[::-1]
 
 
 def _groups(channels: int) -> int:

@@ -1,8 +1,9 @@
 """Linformer (Wang et al. 2020, equation 7): keys and values projected along the tokens.
 
-softmax(q (E k)ᵀ / √e) (F v), with learned E and F of shape (k, n), shared by the heads.
+softmax(q (E k)ᵀ / √e) (F v), with learned E and F of shape (k, n), shared by the heads. Since
+E (x W) = (E x) W, whichever product is smaller comes first. Rotated keys come at full length.
 
-Letters: b pictures, h heads, n tokens, e head_dim, k projection rank.
+Letters: b pictures, h heads, n tokens, d embed_dim, e head_dim, k projection rank.
 """
 
 from __future__ import annotations
@@ -10,25 +11,55 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vixtui.models.config import ModelConfig
-from vixtui.models.mixers.heads import Heads, attend
+from vixtui.models.config import StageConfig
+from vixtui.models.mixers.heads import MergeHeads, attend, split_heads
+from vixtui.models.positions import rotate
 
 
 class Linformer(nn.Module):
-    """Time and memory grow with n·k. At most n ranks are used; the number of tokens is fixed."""
+    """Time and memory grow with n·k. The number of tokens is fixed."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, stage: StageConfig) -> None:
         super().__init__()
-        tokens, rank = config.num_tokens, min(config.projection_rank, config.num_tokens)
-        self.heads = Heads(config)
-        self.dropout = config.dropout
-        self.project_keys = nn.Parameter(torch.randn(rank, tokens) / tokens**0.5)
-        self.project_values = nn.Parameter(torch.randn(rank, tokens) / tokens**0.5)
+        model, d, n = stage.model, stage.embed_dim, stage.num_tokens
+        self.num_heads, self.dropout = stage.num_heads, model.dropout
+        width = stage.head_dim if model.one_kv_head else d
+        self.to_q = nn.Linear(d, d, bias=False)
+        self.to_k = nn.Linear(d, width, bias=False)
+        self.to_v = None if model.share_kv else nn.Linear(d, width, bias=False)
+        self.project_keys = nn.Parameter(torch.randn(stage.projection_rank, n) / n**0.5)
+        self.project_values = (
+            None if model.share_kv else nn.Parameter(torch.randn(stage.projection_rank, n) / n**0.5)
+        )
+        self.merge = MergeHeads(stage)
 
-    def forward(self, x: Tensor, angles: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, rotations: Tensor | None) -> Tensor:
         """(b, n, d) → (b, n, d)."""
-        q, k, v = self.heads.split(x, angles)  # (b, h, n, e) each
-        k = self.project_keys.to(k.dtype) @ k  # (b, h, k, e)
-        v = self.project_values.to(v.dtype) @ v  # (b, h, k, e)
+        q = split_heads(self.to_q(x), self.num_heads)  # (b, h, n, e)
+        if rotations is None:
+            k = self._projected(x, self.to_k, self.project_keys)  # (b, 1 or h, k, e)
+        else:
+            q, k = rotate(q, rotations), rotate(self._heads_of(self.to_k(x)), rotations)
+            k = self.project_keys.to(k.dtype) @ k  # (b, 1 or h, k, e)
+        if self.to_v is None or self.project_values is None:
+            v = k
+        else:
+            v = self._projected(x, self.to_v, self.project_values)
+        k, v = (one.expand(-1, self.num_heads, -1, -1) for one in (k, v))  # (b, h, k, e)
         dropout = self.dropout if self.training else 0.0
-        return self.heads.merge(attend(q, k, v, dropout))
+        merged: Tensor = self.merge(attend(q, k, v, dropout=dropout))
+        return merged
+
+    def _projected(self, x: Tensor, linear: nn.Linear, projection: Tensor) -> Tensor:
+        """(b, n, d) → (b, 1 or h, k, e): projected along the tokens and mapped."""
+        rank, n = projection.shape
+        d, width = linear.in_features, linear.out_features
+        along_tokens = projection.expand(len(x), -1, -1)  # (b, k, n), no copy
+        if n * d * width + rank * n * width < rank * n * d + rank * d * width:
+            return self._heads_of(torch.bmm(along_tokens.to(x.dtype), linear(x)))
+        return self._heads_of(linear(torch.bmm(along_tokens.to(x.dtype), x)))
+
+    def _heads_of(self, x: Tensor) -> Tensor:
+        """(b, n, d) → (b, h, n, e), or (b, 1, n, e) of a map as wide as one head."""
+        head_dim = self.to_q.out_features // self.num_heads
+        return split_heads(x, x.shape[-1] // head_dim)

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vixtui.models.config import ModelConfig
+from vixtui.models.config import StageConfig
 
 
-class TokenMlp(nn.Module):
-    """Two layers along n with a GELU between; weights grow with n²."""
+class TokenMlp(nn.Sequential):
+    """Two layers along n with a GELU between; weights grow with n².
 
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        hidden = max(1, round(config.num_tokens * config.mlp_ratio))
-        self.expand = nn.Linear(config.num_tokens, hidden)
-        self.reduce = nn.Linear(hidden, config.num_tokens)
-        self.dropout = nn.Dropout(config.dropout)
+    Convolutions of width 1 whose channels are the tokens: no transposition, and faster on a CPU
+    than matrix products.
+    """
 
-    def forward(self, x: Tensor, angles: Tensor | None) -> Tensor:
+    def __init__(self, stage: StageConfig) -> None:
+        n, dropout = stage.num_tokens, stage.model.dropout
+        hidden = max(1, round(n * stage.model.mlp_ratio))
+        super().__init__(
+            nn.Conv1d(n, hidden, 1),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Conv1d(hidden, n, 1),
+            nn.Dropout(dropout),
+        )
+
+    def forward(self, x: Tensor, rotations: Tensor | None) -> Tensor:
         """(b, n, d) → (b, n, d)."""
-        hidden = self.dropout(F.gelu(self.expand(x.transpose(1, 2))))  # (b, d, hidden)
-        mixed: Tensor = self.dropout(self.reduce(hidden)).transpose(1, 2)
+        mixed: Tensor = super().forward(x)
         return mixed

@@ -1,0 +1,138 @@
+"""What a stage is made of: blocks of token mixer and MLP, pooling, and how much is recomputed.
+
+Letters: b pictures, n tokens, d embed_dim.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from vixtui.models.config import StageConfig
+from vixtui.models.mixers import build_mixer
+from vixtui.models.mixers.performer import Performer
+from vixtui.models.positions import rotations
+
+Recompute = Literal["fast", "none", "mlp", "block"]
+"""What the backward pass computes again instead of finding it kept: `block` everything inside a
+block, `mlp` the MLP and its norm, `none` no more than is cheap, `fast` nothing at all."""
+
+
+class Block(nn.Module):
+    """x + mixer(norm(x)), then x + mlp(norm(x)) (ViT, Dosovitskiy et al. 2021, equations 2, 3)."""
+
+    def __init__(self, stage: StageConfig, index: int, recompute: Recompute) -> None:
+        super().__init__()
+        model = stage.model
+        self.mixer_norm = nn.LayerNorm(stage.embed_dim)
+        self.mixer = build_mixer(stage)
+        self.mlp_norm = nn.LayerNorm(stage.embed_dim)
+        self.mlp = Mlp(stage.embed_dim, model.mlp_ratio, model.dropout)
+        total = sum(other.depth for other in model.stages)
+        earlier = sum(other.depth for other in model.stages[: stage.index])
+        self.drop_path = DropPath(model.drop_path * (earlier + index) / max(1, total - 1))
+        self.recompute = recompute
+        self.draws = model.dropout > 0 or model.drop_path > 0
+        if isinstance(self.mixer, Performer):
+            self.mixer.keep_features = recompute == "fast"
+
+    def forward(self, x: Tensor, rotations: Tensor | None) -> Tensor:
+        """(b, n, d) → (b, n, d)."""
+        if self.recompute == "block" and torch.is_grad_enabled():
+            recomputed: Tensor = checkpoint(
+                self._whole, x, rotations, use_reentrant=False, preserve_rng_state=self.draws
+            )
+            return recomputed
+        return self._whole(x, rotations)
+
+    def _whole(self, x: Tensor, rotations: Tensor | None) -> Tensor:
+        x = x + self.drop_path(self.mixer(self.mixer_norm(x), rotations))
+        if self.recompute == "mlp" and torch.is_grad_enabled():
+            return x + checkpoint(
+                self._mlp_branch, x, use_reentrant=False, preserve_rng_state=self.draws
+            )
+        return x + self._mlp_branch(x)
+
+    def _mlp_branch(self, x: Tensor) -> Tensor:
+        return self.drop_path(self.mlp(self.mlp_norm(x)))
+
+
+class Mlp(nn.Module):
+    """Two linear maps with a GELU between."""
+
+    def __init__(self, embed_dim: int, ratio: float, dropout: float) -> None:
+        super().__init__()
+        hidden = round(embed_dim * ratio)
+        self.expand = nn.Linear(embed_dim, hidden)
+        self.activation = nn.GELU()
+        self.reduce = nn.Linear(hidden, embed_dim)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, n, d) → (b, n, d)."""
+        hidden = self.dropout(self.activation(self.expand(x)))  # (b, n, ratio·d)
+        output: Tensor = self.dropout(self.reduce(hidden))
+        return output
+
+
+class DropPath(nn.Module):
+    """Stochastic depth (Huang et al. 2016): a branch is left out for some of the pictures."""
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        self.probability = probability
+
+    def forward(self, branch: Tensor) -> Tensor:
+        """(b, n, d) → (b, n, d), the expected value kept."""
+        if not self.training or self.probability == 0:
+            return branch
+        keep = 1 - self.probability
+        kept = torch.empty(len(branch), 1, 1, device=branch.device).bernoulli_(keep) / keep
+        return branch * kept.to(branch.dtype)
+
+
+class ShrinkingAttention(nn.Module):
+    """Attention from every few rows and columns to all tokens, so that the map shrinks.
+
+    LeViT (Graham et al. 2021, "shrinking attention blocks"). There is no residual branch: input and
+    output differ in size.
+    """
+
+    rotations: Tensor | None
+
+    def __init__(self, previous: StageConfig, stage: StageConfig) -> None:
+        super().__init__()
+        between = replace(
+            previous,
+            in_channels=previous.embed_dim,
+            embed_dim=stage.embed_dim,
+            num_heads=stage.num_heads,
+        )
+        self.grid = (stage.rows, stage.columns)
+        self.norm = nn.LayerNorm(previous.embed_dim)
+        self.mixer = build_mixer(between, query_stride=stage.model.stage_stride)
+        table = rotations(between) if stage.model.rotary else None
+        self.register_buffer("rotations", table, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, c, h, w) → (b, d, rows, columns)."""
+        tokens = self.norm(x.flatten(2).transpose(1, 2))  # (b, n, c)
+        shrunk: Tensor = self.mixer(tokens, self.rotations)  # (b, q, d)
+        return shrunk.transpose(1, 2).unflatten(2, self.grid)
+
+
+class SequencePooling(nn.Module):
+    """The mean of the tokens, weighted by a softmax of learned scores (CCT, section 3.2)."""
+
+    def __init__(self, embed_dim: int) -> None:
+        super().__init__()
+        self.score = nn.Linear(embed_dim, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, n, d) → (b, d)."""
+        weights = self.score(x).float().softmax(1).to(x.dtype)  # (b, n, 1)
+        return (weights.transpose(1, 2) @ x).squeeze(1)
