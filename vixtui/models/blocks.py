@@ -15,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from vixtui.models.config import StageConfig
 from vixtui.models.mixers import build_mixer
 from vixtui.models.mixers.performer import Performer
+from vixtui.models.mlp import Mlp
 from vixtui.models.positions import rotations
 
 Recompute = Literal["fast", "none", "mlp", "block"]
@@ -59,24 +60,6 @@ class Block(nn.Module):
 
     def _mlp_branch(self, x: Tensor) -> Tensor:
         return self.drop_path(self.mlp(self.mlp_norm(x)))
-
-
-class Mlp(nn.Module):
-    """Two linear maps with a GELU between."""
-
-    def __init__(self, embed_dim: int, ratio: float, dropout: float) -> None:
-        super().__init__()
-        hidden = round(embed_dim * ratio)
-        self.expand = nn.Linear(embed_dim, hidden)
-        self.activation = nn.GELU()
-        self.reduce = nn.Linear(hidden, embed_dim)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(b, n, d) → (b, n, d)."""
-        hidden = self.dropout(self.activation(self.expand(x)))  # (b, n, ratio·d)
-        output: Tensor = self.dropout(self.reduce(hidden))
-        return output
 
 
 class DropPath(nn.Module):

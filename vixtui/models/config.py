@@ -62,7 +62,8 @@ class ModelConfig:
             by pooling (`conv-pool`, CCT), or one convolution of `overlapping` patches (CvT).
         positions: `learned` table, `rotary` over raster order (the paper), `rotary-2d` over rows
             and columns, an `attention-bias` by offset (LeViT), or `none`.
-        pooling: `mean` over tokens, a `class` token, or a learned weighting of the `sequence` (CCT).
+        pooling: `mean` over tokens, a `class` token, or a learned weighting of the `sequence`
+            (CCT).
         projection: queries, keys and values by a `linear` map or by a depth-wise `conv` before it
             (CvT).
         downsampling: between stages, by an overlapping `conv` (CvT) or by `attention` with fewer
@@ -271,7 +272,7 @@ class ModelConfig:
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(values) - known):
             raise ValueError(f"unknown model option: {', '.join(unknown)}")
-        options = {
+        options: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in values.items()
         }
