@@ -36,7 +36,7 @@ fmt: $(VENV)/.installed-dev ## format the code
 bench: $(VENV)/.installed-dev ## start-up, speed beside a busy process; DATA=folder adds accuracy
 	$(BIN)/python benchmarks/run.py $(if $(DATA),--data $(DATA))
 
-bench-models: $(VENV)/.installed-bench ## memory and time of the models beside the official ones
+bench-models: $(VENV)/.installed-bench ## models beside the official ones; ONLY=vin measures a part
 	$(BIN)/python benchmarks/models.py $(if $(ONLY),--only $(ONLY))
 
 figures: $(VENV)/.installed ## trace the memory of every preset again

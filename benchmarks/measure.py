@@ -95,3 +95,10 @@ def time_ratio(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, f
     """Return ours / theirs, of the least seconds and as the median over the turns."""
     pairs = [our / their for our, their in zip(ours, theirs, strict=True)]
     return min(ours) / min(theirs), median(pairs)
+
+
+def verdict(ratio: float, target: float | None) -> str:
+    """Return target and whether it is met, as two columns."""
+    if target is None:
+        return f"{'':7}  {'':4}"
+    return f"{f'≤ {target:g}':>7}  {'yes' if ratio <= target else 'NO':4}"
