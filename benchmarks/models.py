@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import platform
+import textwrap
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -41,7 +42,8 @@ def further_lines() -> Iterator[str]:
     yield "Beside naive and fused attention; MB and ms a picture"
     tables: dict[int, against_attention.Table] = {}
     yield from against_attention.lines(tables.__setitem__)
-    yield from against_attention.conclusions(tables)
+    for sentence in against_attention.conclusions(tables):
+        yield from textwrap.wrap(sentence, 100, subsequent_indent="  ")
     yield ""
     yield "Growth with the tokens, exponents"
     yield from growth.lines()
@@ -61,7 +63,8 @@ def main() -> None:
         print(line.rstrip(), flush=True)
 
     tell(f"{platform.platform()}, Python {platform.python_version()}, {versions}")
-    tell(SETTING + "\n")
+    tell(SETTING)
+    tell("")
     for line in official_lines((options.only,) if options.only else against_official.NAMES):
         tell(line)
     if options.quick or options.only:
