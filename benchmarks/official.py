@@ -1,11 +1,10 @@
 """The outside classes, as their packages have them, in the configuration of the paper.
 
-ViN, ViP, ViL, FNet and 2D-FNet are those of `vision-xformer`, by the paper's authors; the ViT with
+ViN, ViP, ViL and FNet are those of `vision-xformer`, by the paper's authors; the ViT with
 naive attention is that of `vit-pytorch`, from which the authors made theirs; the rotation of
 queries and keys is that of `performer-pytorch`, which the authors use.
 
-Two things are not as in ours. The patch embedding is LayerNorm, Linear, LayerNorm where ours is
-one Linear. 2D-FNet has convolutions as embedding and as MLP.
+Their patch embedding is LayerNorm, Linear, LayerNorm where ours is one Linear.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from functools import partial
 import torch
 from performer_pytorch.performer_pytorch import FixedPositionalEmbedding, apply_rotary_pos_emb
 from torch import Tensor, nn
-from vision_xformer import FNet, FNet2D, ViL, ViN, ViP
+from vision_xformer import FNet, ViL, ViN, ViP
 from vit_pytorch import ViT
 
 EMBED_DIM, DEPTH, HEADS, HEAD_DIM, HIDDEN, CLASSES = 128, 4, 4, 32, 256, 10
@@ -39,11 +38,9 @@ def build_official(name: str, side: int) -> nn.Module:
     """Return a new official model for RGB pictures of side × side pixels, one token a pixel.
 
     Args:
-        name: a key of `_CLASSES`, or ``fnet2d``.
+        name: ``vit``, ``vin``, ``vip``, ``vil`` or ``fnet``.
         side: pixels.
     """
-    if name == "fnet2d":
-        return FNet2D(num_classes=CLASSES, dim=EMBED_DIM, depth=DEPTH, mlp_dim=HIDDEN)
     return _CLASSES[name](
         image_size=side,
         patch_size=1,
