@@ -171,7 +171,8 @@ def _memory_conclusions(tables: dict[int, Table]) -> Iterator[str]:
             f"At {tokens:,} tokens fused attention alone takes {naive / fused:.1f} times less "
             f"memory than naive attention, the most frugal mixer ({best}) "
             f"{naive / least:.1f} times less: fused attention makes {100 * share:.0f} % of that "
-            f"saving. Less than fused attention: {_listed(frugal)}; {CLAIM} times less than naive: {_listed(claimed)}."
+            f"saving. Less than fused attention: {_listed(frugal)}; {CLAIM} times less than "
+            f"naive: {_listed(claimed)}."
         )
         claimed = [name for name in (FUSED, *mixers) if naive >= CLAIM * known[name, "block"]]
         even = [name for name in mixers if known[name, "block"] < known[FUSED, "block"]]
