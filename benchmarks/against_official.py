@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from vixtui.models.config import ModelConfig
-from vixtui.models.positions import rotate, rotations
+from vixtui.models.mixers.heads import split_heads
+from vixtui.models.positions import rotate_, rotations
 from vixtui.models.vision_xformer import build
 
 SIDE = 32
@@ -118,32 +119,32 @@ def _maker(case: Case) -> Callable[[int], measure.Work]:
 
 
 def _rotation_lines() -> Iterator[str]:
-    tokens = SIDE * SIDE
-    their_table, our_table = official.rotation_table(tokens), rotations(ROTATION.config.stages[0])
-    makers = [
-        lambda batch: _rotation(
-            lambda q, k: official.rotate_both(q, k, their_table), batch, tokens
-        ),
-        lambda batch: _rotation(
-            lambda q, k: (rotate(q, our_table), rotate(k, our_table)), batch, tokens
-        ),
-    ]
+    their_table = official.rotation_table(SIDE * SIDE)
+    our_table = rotations(ROTATION.config.stages[0])
+
+    def theirs(projected: Tensor) -> tuple[Tensor, ...]:
+        q, k = (split_heads(part, official.HEADS) for part in projected.chunk(2, -1))
+        return official.rotate_both(q, k, their_table)
+
+    def ours(projected: Tensor) -> tuple[Tensor, ...]:
+        q_and_k = rotate_(projected, our_table).chunk(2, -1)
+        return tuple(split_heads(part, official.HEADS) for part in q_and_k)
+
+    makers = [lambda batch: _rotation(theirs, batch), lambda batch: _rotation(ours, batch)]
     yield from _compared((ROTATION,), makers, ROTATION_TURNS)
-    results = 4 * 4 * official.HEADS * tokens * official.HEAD_DIM  # four tensors of 4 bytes
+    results = 4 * 4 * official.EMBED_DIM * SIDE * SIDE  # four tensors of 4 bytes
     yield f"  of these {results / 1e6:.2f} MB each the rotated q and k and their gradients"
 
 
-def _rotation(
-    turn: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], batch: int, tokens: int
-) -> measure.Work:
-    """Return forward and backward of the rotation of queries and keys alone."""
-    shape = (batch, official.HEADS, tokens, official.HEAD_DIM)
-    q, k = (torch.randn(shape, requires_grad=True) for _ in range(2))
-    gradients = [torch.randn(shape) for _ in range(2)]
+def _rotation(turn: Callable[[Tensor], tuple[Tensor, ...]], batch: int) -> measure.Work:
+    """Return forward and backward of the rotation alone; a copy stands for the projection."""
+    made = torch.randn(batch, SIDE * SIDE, 2 * official.EMBED_DIM, requires_grad=True)
+    shape = (batch, SIDE * SIDE, official.HEADS, official.HEAD_DIM)
+    gradients = [torch.randn(shape).transpose(1, 2) for _ in range(2)]
 
     def work() -> None:
-        torch.autograd.backward(turn(q, k), gradients)
-        q.grad = k.grad = None
+        torch.autograd.backward(turn(made.clone()), gradients)
+        made.grad = None
 
     return work
 
