@@ -122,25 +122,23 @@ def _rotation_lines() -> Iterator[str]:
     their_table = official.rotation_table(SIDE * SIDE)
     our_table = rotations(ROTATION.config.stages[0])
 
-    def theirs(projected: Tensor) -> tuple[Tensor, ...]:
+    def theirs(projected: Tensor) -> Tensor:
         q, k = (split_heads(part, official.HEADS) for part in projected.chunk(2, -1))
         return official.rotate_both(q, k, their_table)
 
     def ours(projected: Tensor) -> tuple[Tensor, ...]:
-        q_and_k = rotate_(projected, our_table).chunk(2, -1)
-        return tuple(split_heads(part, official.HEADS) for part in q_and_k)
+        return (rotate_(projected, our_table),)  # heads are split afterwards, without a copy
 
     makers = [lambda batch: _rotation(theirs, batch), lambda batch: _rotation(ours, batch)]
     yield from _compared((ROTATION,), makers, ROTATION_TURNS)
-    results = 4 * 4 * official.EMBED_DIM * SIDE * SIDE  # four tensors of 4 bytes
-    yield f"  of these {results / 1e6:.2f} MB each the rotated q and k and their gradients"
+    results = 4 * 2 * 2 * official.EMBED_DIM * SIDE * SIDE  # twice q and k of 4 bytes
+    yield f"  of these {results / 1e6:.2f} MB each rotated q and k, and the gradients behind them"
 
 
 def _rotation(turn: Callable[[Tensor], tuple[Tensor, ...]], batch: int) -> measure.Work:
     """Return forward and backward of the rotation alone; a copy stands for the projection."""
     made = torch.randn(batch, SIDE * SIDE, 2 * official.EMBED_DIM, requires_grad=True)
-    shape = (batch, SIDE * SIDE, official.HEADS, official.HEAD_DIM)
-    gradients = [torch.randn(shape).transpose(1, 2) for _ in range(2)]
+    gradients = [torch.randn(output.shape) for output in turn(made.clone())]
 
     def work() -> None:
         torch.autograd.backward(turn(made.clone()), gradients)

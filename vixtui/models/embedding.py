@@ -142,8 +142,11 @@ class PreciseGroupNorm(nn.GroupNorm):
 
 
 def stem_widths(embed_dim: int, depth: int) -> list[int]:
-    """Return output channels of each convolution: a quarter of `embed_dim`, doubling up to it."""
-    first = max(embed_dim // 4, 1)
+    """Return output channels of each convolution, doubling from a quarter of `embed_dim` up to it.
+
+    Two convolutions begin with half of it.
+    """
+    first = max(embed_dim >> min(depth - 1, 2), 1)
     return [*(min(first << index, embed_dim) for index in range(depth - 1)), embed_dim]
 
 
