@@ -12,11 +12,12 @@ from vixtui.hardware.machine import Backend, Figure, Gpu, Machine
 from vixtui.planning.budget import resolve_budget
 
 GB = 10**9
+ALWAYS_NOW = float("inf")
 MACHINE = Machine(
     cpu="Test",
     cores=2,
     ram_total=Figure(16 * GB, "psutil"),
-    ram_free=Figure(10 * GB, "cgroup v2 memory.max less usage"),
+    ram_free=Figure(10 * GB, "cgroup v2 memory.max less usage", read_at=ALWAYS_NOW),
     disk_free=Figure(100 * GB, "file system"),
     gpus=(),
     notes=(),
