@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from vixtui.hardware.accelerators import list_accelerators
 from vixtui.hardware.host import cpu_name, disk_free, host_memory, usable_cores
 from vixtui.hardware.machine import Machine
 from vixtui.hardware.nvml import list_gpus
@@ -24,6 +23,8 @@ def probe(device: str | None = None) -> Machine:
     family = "" if device is None else device.partition(":")[0]
     asked = family in _KNOWN_TO_TORCH_ALONE
     if asked or (not gpus and family in ("", "cuda")):
+        from vixtui.hardware.accelerators import list_accelerators
+
         others, remarks = list_accelerators(ram_total, ram_free, asked=asked)
         gpus, notes = gpus + others, notes + remarks
     return Machine(
