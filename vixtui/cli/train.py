@@ -132,7 +132,7 @@ def train(
     }
     overrides = {option: value for option, value in given.items() if value is not None}
     recipe = default_recipe(source, epochs=epochs, seconds=seconds, **overrides)
-    machine = probe()
+    machine = probe(device)
     memory = resolve_budget(machine, budget, None if device == "auto" else device)
     choice = _choose(preset, source, memory, machine, recipe)
     run = prepare_run(

@@ -91,7 +91,7 @@ class Plan:
     """How the run fits the machine.
 
     Args:
-        device: ``cpu`` or ``cuda:<uuid>``.
+        device: ``cpu``, ``cuda:<uuid>``, ``rocm:<index>``, ``xpu:<index>``, ``mps``.
         micro_batch: pictures a forward pass; gradients accumulate up to the recipe's batch size.
         precision: ``auto`` lets the engine measure.
         threads: CPU threads; 0 lets the engine measure.
