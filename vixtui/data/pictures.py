@@ -166,6 +166,8 @@ def _failure(error: Exception) -> tuple[str, str]:
     if isinstance(error, OSError) and error.errno is not None:
         return error.strerror or "cannot be read", "check the path and its permissions"
     text = str(error) or type(error).__name__
+    if "MAX_TEXT" in text:
+        return "a text or colour profile in it unpacks to too much", _REMEDY
     if "truncated" in text or "Truncated" in text:
         return "the picture is cut off (truncated)", _REMEDY
     return f"the picture is damaged: {text[:120]}", _REMEDY
