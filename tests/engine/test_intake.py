@@ -20,7 +20,7 @@ from vixtui.runs.weights import Preprocessing
 
 def ramp(seed: int, side: int = 40) -> Image.Image:
     bands = [Image.linear_gradient("L"), Image.radial_gradient("L"), Image.new("L", (256, 256))]
-    return Image.merge("RGB", bands).rotate(17 * seed).resize((side, side))
+    return Image.merge("RGB", bands).rotate(5 * seed).resize((side, side))
 
 
 def save_every_kind(folder: Path, seed: int) -> None:
@@ -51,8 +51,7 @@ def folder(tmp_path: Path) -> Path:
         for shade, name in enumerate(("cat", "dog")):
             (tmp_path / "pictures" / part / name).mkdir(parents=True)
             for index in range(10):
-                colour = (20 * index, 100 * number, 200 * shade)
-                image = Image.new("RGB", (16, 16), colour)
+                image = ramp(20 * number + 10 * shade + index, side=16)
                 image.save(tmp_path / "pictures" / part / name / f"{index}.png")
     return tmp_path / "pictures"
 

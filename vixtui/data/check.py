@@ -25,7 +25,8 @@ _CHUNK = 64
 _FEW_PICTURES = 10
 _IMBALANCE = 5
 _EXTREME_PROPORTION = 3
-_HANDLED_HOW = {
+_IN_WORDS = {
+    Kind.BLANK: "one colour throughout",
     Kind.ROTATED: "turned upright, as its EXIF note says",
     Kind.DEEP: "more than 8 bits a channel: scaled to 8",
     Kind.ALPHA: "has an alpha channel: put on white",
@@ -129,7 +130,7 @@ def picture_findings(
         if isinstance(known, str):
             findings.append(Finding(Kind.UNUSABLE, path, known))
             continue
-        findings += (Finding(kind, path, _HANDLED_HOW[kind]) for kind in known.kinds)
+        findings += (Finding(kind, path, _IN_WORDS[kind]) for kind in known.kinds)
         if what := _odd_size(known, height, width):
             findings.append(Finding(Kind.SIZE, path, what))
     return findings

@@ -21,11 +21,12 @@ class PictureFacts:
 
     Args:
         width, height: in pixels, upright.
-        kinds: what had to be done to it, of `Kind`.
+        kinds: what it is and what had to be done to it, of `Kind`.
         content: hash of the file's bytes.
         pixels: hash of the decoded picture at the size and depth that the model sees. Equal for
             copies, for other metadata and for lossless conversion of pictures that are not
-            scaled; not for a picture compressed again, cropped, turned or retouched.
+            scaled; not for a picture compressed again, cropped, turned or retouched. That of the
+            file where the picture is blank, since blank pictures may come from anywhere.
     """
 
     width: int
@@ -59,6 +60,7 @@ def examine(
             Kind.ALPHA: image.has_transparency_data,
             Kind.CMYK: image.mode == "CMYK",
             Kind.ANIMATED: _is_animated(image),
+            Kind.BLANK: _is_blank(picture),
         }
         with open(path, "rb") as file:
             content = hashlib.file_digest(file, _digest).digest()
@@ -69,7 +71,7 @@ def examine(
         height=size[1],
         kinds=tuple(kind for kind, found in kinds.items() if found),
         content=content,
-        pixels=_digest(picture.tobytes()).digest(),
+        pixels=content if kinds[Kind.BLANK] else _digest(picture.tobytes()).digest(),
     )
     return picture, facts
 
@@ -98,6 +100,11 @@ def _is_deep(image: Image.Image) -> bool:
     tiles = image.tile if isinstance(image, ImageFile) else []
     layouts = (tile.args[0] if isinstance(tile.args, tuple) else tile.args for tile in tiles)
     return any(";16" in str(layout) for layout in layouts)
+
+
+def _is_blank(picture: Image.Image) -> bool:
+    """Tell whether all pixels have the same colour."""
+    return all(low == high for low, high in (band.getextrema() for band in picture.split()))
 
 
 def _is_animated(image: Image.Image) -> bool:

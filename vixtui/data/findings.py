@@ -22,6 +22,7 @@ class Kind(StrEnum):
     DUPLICATE = "duplicate"
     FEW = "few"
     IMBALANCE = "imbalance"
+    BLANK = "blank"
     SIZE = "size"
     ROTATED = "rotated"
     DEEP = "16-bit"

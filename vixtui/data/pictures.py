@@ -52,6 +52,7 @@ _BINARY_KINDS = (
     (b"RIFF", "a damaged WebP or another RIFF file"),
     (b"II*\0", "a damaged TIFF"),
     (b"MM\0*", "a damaged TIFF"),
+    (b"P6\n", "a PPM"),
     (b"PK\3\4", "a ZIP archive"),
     (b"8BPS", "a Photoshop file"),
     (b"%PDF", "a PDF"),

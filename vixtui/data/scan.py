@@ -105,7 +105,7 @@ class Walk:
             self._leave_out(Kind.UNUSABLE, path, f"not a regular file but {special(status)}")
             return None
         if (first := self._visited(status, path)) is not None:
-            self._leave_out(Kind.DUPLICATE, path, f"a link to {first}", same_as=first)
+            self._leave_out(Kind.DUPLICATE, path, f"a link to {first}, left out", same_as=first)
             return None
         return PictureFile(path, status.st_size, status.st_mtime_ns)
 
