@@ -136,7 +136,8 @@ def test_leaks_and_doubled_pictures_are_told_with_one_line_a_kind(folder: Path) 
 
     assert told == [
         "two classes: train/dog/6.png: in dog, the same file as train/cat/0.png in cat",
-        "leak: test/cat/4.png: in test, the same file as train/cat/0.png in train (and 1 more)",
+        "leak: test/cat/4.png: in test, the same file as train/cat/0.png in train"
+        " (and 1 more: see 'vixtui check')",
     ]
 
 

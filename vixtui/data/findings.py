@@ -87,7 +87,7 @@ def headlines(findings: Iterable[Finding]) -> list[str]:
         if kind in HANDLED:
             continue
         first = next(found for found in ordered if found.kind is kind)
-        more = f" (and {count - 1:,} more)" if count > 1 else ""
+        more = f" (and {count - 1:,} more: see 'vixtui check')" if count > 1 else ""
         lines.append(safe(f"{kind}: {first.path}: {first.reason}{more}"))
     if handled := [f"{count:,} {kind}" for kind, count in number.items() if kind in HANDLED]:
         lines.append(f"handled: {', '.join(handled)}")

@@ -204,7 +204,7 @@ def _complete(labelled: dict[str, list[tuple[Item, int]]], seed: int, notes: lis
 
 def _judged(found: Finding, depth: int) -> Finding:
     """Return a left-out link as what it is: its class is the folder at `depth` of its path."""
-    if found.kind is not Kind.DUPLICATE:
+    if found.kind is not Kind.DUPLICATE or found.path.count("/") < depth:
         return found
     here, there = (path.split("/")[:depth] for path in (found.path, found.same_as))
     if here[-1] != there[-1]:
@@ -256,12 +256,14 @@ def _note_left_out(walk: Walk, split: Split, notes: list[str]) -> None:
             for ending, count in endings.most_common(5)
         )
         notes.append(f"{_plural(endings.total(), 'file')} of other kinds: left out ({shown})")
-    links = sum(bool(found.same_as) for found in walk.left_out)
-    unreadable = sum(found.kind is Kind.UNUSABLE for found in walk.left_out if not found.same_as)
+    links = [found.path for found in walk.left_out if found.same_as]
+    unreadable = [
+        found.path for found in walk.left_out if found.kind is Kind.UNUSABLE and not found.same_as
+    ]
     if unreadable:
-        notes.append(f"{_plural(unreadable, 'unreadable or special entry')}: left out")
+        notes.append(f"{_named('unreadable or special entry', unreadable)}: left out")
     if links:
-        notes.append(f"{_plural(links, 'link')} to what was counted already: left out")
+        notes.append(f"{_named('link', links)} to what was counted already: left out")
     used = (*split.train, *split.validation, *split.test)
     if animated := sum(str(item).lower().endswith(".gif") for item, _ in used):
         notes.append(f"{_plural(animated, 'GIF')}: the first frame is used")
