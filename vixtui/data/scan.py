@@ -73,7 +73,7 @@ class Walk:
                 self._leave_out(Kind.UNUSABLE, folder, what, same_as=first)
                 return [], []
             with os.scandir(path) as listing:
-                for entry in listing:
+                for entry in sorted(listing, key=lambda entry: entry.name):
                     if is_hidden(entry.name):
                         continue
                     if entry.is_symlink() and not os.path.exists(entry.path):
@@ -84,7 +84,7 @@ class Walk:
                     (folders if entry.is_dir() else files).append(entry.name)
         except OSError as error:
             self._leave_out(Kind.UNUSABLE, folder, f"a folder that cannot be read: {_why(error)}")
-        return sorted(folders), sorted(files)
+        return folders, files
 
     def picture(self, path: str) -> PictureFile | None:
         """Return a file (relative) by its ending and kind; note down one that is left out."""
