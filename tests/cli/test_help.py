@@ -11,7 +11,8 @@ import pytest
 
 COMMANDS = [
     (),
-    ("probe",), ("recommend",), ("train",), ("attach",), ("evaluate",), ("predict",), ("doctor",),
+    ("probe",), ("recommend",), ("check",), ("train",), ("attach",), ("evaluate",), ("predict",),
+    ("doctor",),
     ("version",),
     ("runs",), ("runs", "list"), ("runs", "show"), ("runs", "compare"), ("runs", "resume"),
     ("runs", "stop"), ("runs", "rename"), ("runs", "rm"),

@@ -9,7 +9,7 @@ import typer
 
 from vixtui.cli import narrate, output
 from vixtui.cli.complete import complete_data, complete_preset
-from vixtui.cli.options import Budget, Device, ImageSize, Json, Time
+from vixtui.cli.options import Budget, Device, ImageSize, Json, Seed, Time
 from vixtui.cli.recommend import DEFAULT_DATA
 from vixtui.runs.config import Precision
 
@@ -83,7 +83,7 @@ def train(
         int | None, typer.Option("--patience", help="Stop after so many epochs no better.", min=0)
     ] = None,
     image_size: ImageSize = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of everything random.", min=0)] = 0,
+    seed: Seed = 0,
     threads: Annotated[
         int, typer.Option("--threads", help="CPU threads; 0: measure.", min=0, max=1024)
     ] = 0,
@@ -94,6 +94,9 @@ def train(
     name: Annotated[str | None, typer.Option("--name", help="Id of the run.")] = None,
     download: Annotated[
         bool, typer.Option("--download", help="Fetch a public data set if it is not here.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Check all pictures; stop at any problem.")
     ] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Start, and return at once.")] = False,
     json: Json = False,
@@ -117,6 +120,8 @@ def train(
     if download:
         _download(data)
     source = open_source(data, seed=seed, image_size=image_size)
+    if strict:
+        _refuse_problems(source)
     if flip is not None:
         source = replace(source, horizontal_flip=flip)
     given = {
@@ -152,6 +157,24 @@ def train(
     raise typer.Exit(
         watch(run, start=lambda: start_training(run), seen=0, json=json, stop_on_interrupt=True)
     )
+
+
+def _refuse_problems(source: DataSource) -> None:
+    """Check a folder before anything of the run is written.
+
+    Raises:
+        DataError: when there is a problem; the kinds are told on stderr.
+    """
+    from vixtui.cli.check import look_through, refuse_problems
+    from vixtui.data.builtin import is_builtin
+    from vixtui.data.findings import headlines
+
+    if is_builtin(source.source):
+        return
+    report = look_through(source)
+    for line in headlines(report.problems):
+        narrate.note(line)
+    refuse_problems(report)
 
 
 def _choose(
