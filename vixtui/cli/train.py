@@ -11,6 +11,7 @@ from vixtui.cli import narrate, output
 from vixtui.cli.complete import complete_data, complete_preset
 from vixtui.cli.options import Budget, Device, ImageSize, Json, Seed, Time
 from vixtui.cli.recommend import DEFAULT_DATA
+from vixtui.models.config import Recompute
 from vixtui.runs.config import Precision
 
 if TYPE_CHECKING:
@@ -82,6 +83,18 @@ def train(
     patience: Annotated[
         int | None, typer.Option("--patience", help="Stop after so many epochs no better.", min=0)
     ] = None,
+    redraw_features: Annotated[
+        int | None,
+        typer.Option("--redraw-features", help="Performer: new ones every N steps.", min=0),
+    ] = None,
+    model_options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="Change the preset: pooling=class, landmarks=0.1, dropout=0.1; repeatable.",
+            metavar="NAME=VALUE",
+        ),
+    ] = None,
     image_size: ImageSize = None,
     seed: Seed = 0,
     threads: Annotated[
@@ -90,6 +103,12 @@ def train(
     precision: Annotated[
         Precision, typer.Option("--precision", help="auto measures which is faster.")
     ] = "auto",
+    recompute: Annotated[
+        Recompute,
+        typer.Option(
+            "--recompute", help="Less memory for more time: mlp, block; fast: the opposite."
+        ),
+    ] = "none",
     device: Device = "auto",
     name: Annotated[str | None, typer.Option("--name", help="Id of the run.")] = None,
     download: Annotated[
@@ -111,6 +130,7 @@ def train(
     from vixtui.planning.budget import resolve_budget
     from vixtui.planning.recipe import default_recipe
     from vixtui.planning.start import prepare_run
+    from vixtui.planning.tuning import tune
     from vixtui.runs.process import start_training
     from vixtui.units import parse_seconds
 
@@ -134,14 +154,24 @@ def train(
         "color_jitter": color_jitter,
         "erase": erase,
         "patience": patience,
+        "redraw_features": redraw_features,
     }
     overrides = {option: value for option, value in given.items() if value is not None}
     recipe = default_recipe(source, epochs=epochs, seconds=seconds, **overrides)
     machine = probe(device)
     memory = resolve_budget(machine, budget, None if device == "auto" else device)
     choice = _choose(preset, source, memory, machine, recipe)
+    choice = tune(choice, model_options or [])
     run = prepare_run(
-        source, choice, memory, recipe, seed=seed, threads=threads, precision=precision, name=name
+        source,
+        choice,
+        memory,
+        recipe,
+        seed=seed,
+        threads=threads,
+        precision=precision,
+        recompute=recompute,
+        name=name,
     )
     _narrate(source, choice, memory, recipe, chosen_here=preset is None)
     if detach:

@@ -16,6 +16,9 @@ Positions = Literal["learned", "rotary", "rotary-2d", "attention-bias", "none"]
 Pooling = Literal["mean", "class", "sequence"]
 Projection = Literal["linear", "conv"]
 Downsampling = Literal["conv", "attention"]
+Recompute = Literal["fast", "none", "mlp", "block"]
+"""What a backward pass computes again instead of finding it kept: `block` everything inside a
+block, `mlp` the MLP and its norm, `none` no more than is cheap, `fast` not even that."""
 
 PerStage = int | tuple[int, ...]
 """One number for a model of one stage, or a number for each stage."""
@@ -229,6 +232,11 @@ class ModelConfig:
         """Tokens of the first stage, the class token included."""
         rows, columns = self.grid
         return rows * columns + (self.pooling == "class")
+
+    @property
+    def num_blocks(self) -> int:
+        """Blocks of all stages."""
+        return sum(stage.depth for stage in self.stages)
 
     @property
     def rotary(self) -> bool:
