@@ -46,7 +46,7 @@ def _convolve(x: Tensor, kernel: Tensor) -> Tensor:
     """(b, h, n, e) → (b, h, n, e), the tokens of a head side by side in memory."""
     b, heads, n, e = x.shape
     windows = _windows(x, kernel.shape[1])  # h times (blocks, w, e)
-    blocks = len(windows[0])
+    blocks = windows[0].shape[0]
     out = x.new_empty(b * (_blocks(n) + 1), _BLOCK, heads, e)
     for head, band in enumerate(_bands(kernel.to(x.dtype))):
         out[:blocks, :, head] = torch.bmm(band.expand(blocks, -1, -1), windows[head])

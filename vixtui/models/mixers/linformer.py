@@ -54,7 +54,7 @@ class Linformer(nn.Module):
         """(b, n, d) → (b, 1 or h, k, e): projected along the tokens and mapped."""
         rank, n = projection.shape
         d, width = linear.in_features, linear.out_features
-        along_tokens = projection.expand(len(x), -1, -1)  # (b, k, n), no copy
+        along_tokens = projection.expand(x.shape[0], -1, -1)  # (b, k, n), no copy
         if n * d * width + rank * n * width < rank * n * d + rank * d * width:
             return self._heads_of(torch.bmm(along_tokens.to(x.dtype), linear(x)))
         return self._heads_of(linear(torch.bmm(along_tokens.to(x.dtype), x)))
