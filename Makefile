@@ -56,7 +56,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | python
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | python
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet $(TORCH_INDEX) -c constraints.txt -e '.[test,dev]'
+	$(BIN)/python -m pip install --quiet $(TORCH_INDEX) -c constraints.txt -e '.[test,references,dev]'
 	@touch $(VENV)/.installed $@
 
 $(LIGHT)/.installed: pyproject.toml constraints.txt | python

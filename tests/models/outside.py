@@ -1,6 +1,6 @@
 """Packages of others as references, run with our weights.
 
-They are part of the `test` extra; without one of them its tests are skipped.
+They are the `references` extra; without one of them its tests are skipped.
 """
 
 from __future__ import annotations

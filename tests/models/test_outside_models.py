@@ -218,7 +218,7 @@ def test_vil_equals_the_official_one() -> None:
 
 def test_fnet_equals_the_official_one() -> None:
     package("vision_xformer")
-    model, description = model_of("fourier", pooling="class")
+    model, _ = model_of("fourier", pooling="class")
     assert_same_official(model, "FNet", lambda block, name: {}, encoder="token_mixer")
 
 
