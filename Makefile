@@ -36,7 +36,7 @@ fmt: $(VENV)/.installed-dev ## format the code
 bench: $(VENV)/.installed-dev ## start-up, speed beside a busy process; DATA=folder adds accuracy
 	$(BIN)/python benchmarks/run.py $(if $(DATA),--data $(DATA))
 
-bench-models: $(VENV)/.installed-bench ## models beside the official ones; ONLY=vin measures a part
+bench-models: $(VENV)/.installed-dev ## models beside the official ones; ONLY=vin measures a part
 	$(BIN)/python benchmarks/models.py $(if $(ONLY),--only $(ONLY))
 
 figures: $(VENV)/.installed ## trace the memory of every preset again
@@ -59,12 +59,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | python
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | python
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet $(TORCH_INDEX) -c constraints.txt -e '.[test,dev]'
-	@touch $(VENV)/.installed $@
-
-$(VENV)/.installed-bench: pyproject.toml constraints.txt | python
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet $(TORCH_INDEX) -c constraints.txt -e '.[bench]'
+	$(BIN)/python -m pip install --quiet $(TORCH_INDEX) -c constraints.txt -e '.[test,references,dev]'
 	@touch $(VENV)/.installed $@
 
 $(LIGHT)/.installed: pyproject.toml constraints.txt | python

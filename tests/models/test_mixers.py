@@ -1,193 +1,129 @@
-"""Each mixer equals the textbook formula, written out naively in float64."""
+"""Every mixer equals the formula of its paper: result, gradient of the input and of each weight."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import pytest
+import textbook
 import torch
+from comparing import EXACT, SINGLE, assert_same, config, normal, randomise, relative_error
 from torch import Tensor
 
-from vixtui.models.config import ModelConfig
+from vixtui.models.config import ATTENTION_MIXERS, StageConfig
 from vixtui.models.mixers import build_mixer
-from vixtui.models.mixers.nystromformer import pseudo_inverse
-from vixtui.models.positions import rotate, rotations
 
-MIXERS = ("softmax", "nystromformer", "performer", "linformer", "fourier", "mlp")
+HEADS_MIXERS = ("softmax", "nystromformer", "performer")
 
 
-def config(mixer: str, **changes: object) -> ModelConfig:
-    values = {
-        "token_mixer": mixer,
-        "embedding": "linear",
-        "positions": "none",
-        "image_height": 8,
-        "image_width": 8,
-        "in_channels": 3,
-        "num_classes": 5,
-        "patch_size": 2,
-        "embed_dim": 16,
-        "depth": 2,
-        "num_heads": 2,
-        "landmarks": 4,
-        "projection_rank": 6,
-        "random_features": 12,
-    }
-    return ModelConfig(**{**values, **changes})  # type: ignore[arg-type]
+def descriptions() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every mixer with everything that may be combined with it."""
+    for mixer in sorted(ATTENTION_MIXERS):
+        for positions in ("none", "rotary", "rotary-2d"):
+            for pooling in ("mean", "class"):
+                yield mixer, {"positions": positions, "pooling": pooling}
+        yield mixer, {"embed_dim": 20, "num_heads": 5, "image_height": 79, "image_width": 1}
+    for positions in ("none", "rotary", "rotary-2d"):
+        yield "linformer", {"share_kv": True, "positions": positions}
+        yield "linformer", {"one_kv_head": True, "positions": positions}
+        yield "linformer", {"share_kv": True, "one_kv_head": True, "positions": positions}
+        for mixer in HEADS_MIXERS:
+            yield mixer, {"projection": "conv", "positions": positions}
+            yield mixer, {"query_stride": 2, "positions": positions}
+        yield "performer", {"keep_features": True, "positions": positions}
+    # The map of the keys, one head narrow, comes before the projection along the tokens.
+    yield "linformer", {"one_kv_head": True, "num_heads": 8, "projection_rank": 17}
+    for mixer in ("softmax", "performer"):
+        yield mixer, {"projection": "conv", "key_stride": 2}
+        yield mixer, {"projection": "conv", "key_stride": 3}
+    for mixer in HEADS_MIXERS:
+        yield mixer, {"query_stride": 3}
+    yield "softmax", {"positions": "attention-bias"}
+    yield "softmax", {"positions": "attention-bias", "projection": "conv"}
+    yield "softmax", {"positions": "attention-bias", "query_stride": 2}
+    yield "performer", {"keep_features": True, "query_stride": 2}
+    yield "performer", {"keep_features": True, "projection": "conv", "key_stride": 2}
+    for mixer in ("fourier", "fourier-2d", "mlp"):
+        yield mixer, {}
+        yield mixer, {"embed_dim": 15, "num_heads": 1, "image_height": 8, "image_width": 12}
+    yield "fourier", {"pooling": "class"}
 
 
-def split_heads(mixer: torch.nn.Module, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(b, n, d) → q, k, v (b, h, n, e), by slicing columns."""
-    projected = x @ mixer.heads.to_qkv.weight.T
-    width = x.shape[-1]
-    heads, size = mixer.heads.num_heads, width // mixer.heads.num_heads
-    parts = []
-    for index in range(3):
-        columns = projected[..., index * width : (index + 1) * width]
-        parts.append(
-            torch.stack([columns[..., h * size : (h + 1) * size] for h in range(heads)], 1)
-        )
-    return parts[0], parts[1], parts[2]
+CASES = [
+    pytest.param(mixer, options, id="-".join([mixer, *(f"{k}={v}" for k, v in options.items())]))
+    for mixer, options in descriptions()
+]
 
 
-def merge_heads(mixer: torch.nn.Module, heads: Tensor) -> Tensor:
-    joined = torch.cat(list(heads.unbind(1)), dim=-1)
-    return joined @ mixer.heads.to_output.weight.T + mixer.heads.to_output.bias
+def build(mixer: str, options: dict[str, Any]) -> tuple[torch.nn.Module, StageConfig, int]:
+    """Return a mixer with random weights, its stage and its query stride."""
+    options = dict(options)
+    stride, keep = options.pop("query_stride", 1), options.pop("keep_features", False)
+    stage = config(mixer, **options).stages[0]
+    # Between two stages the width of the tokens differs from that of the heads.
+    stage = replace(stage, in_channels=12 if stride > 1 else stage.embed_dim)
+    module = build_mixer(stage, **({"query_stride": stride} if stride > 1 else {}))
+    randomise(module)
+    if keep:
+        module.keep_features = True
+    return module, stage, stride
 
 
-def reference_softmax(mixer: torch.nn.Module, x: Tensor) -> Tensor:
-    q, k, v = split_heads(mixer, x)
-    scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
-    return merge_heads(mixer, scores.softmax(-1) @ v)
+def table(stage: StageConfig) -> Tensor | None:
+    turns = textbook.rotations(stage)
+    return None if turns is None else torch.view_as_real(turns)
 
 
-def reference_linformer(mixer: torch.nn.Module, x: Tensor) -> Tensor:
-    q, k, v = split_heads(mixer, x)
-    k = torch.einsum("kn,bhne->bhke", mixer.project_keys, k)
-    v = torch.einsum("kn,bhne->bhke", mixer.project_values, v)
-    scores = torch.einsum("bhne,bhke->bhnk", q, k) / math.sqrt(q.shape[-1])
-    return merge_heads(mixer, scores.softmax(-1) @ v)
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_a_mixer_equals_the_formula_with_every_gradient(name: str, options: dict[str, Any]) -> None:
+    mixer, stage, stride = build(name, options)
+    mixer.double()
+    turns = table(stage)
+    assert_same(
+        lambda x: mixer(x, turns),
+        lambda x: textbook.mixed(mixer, stage, x, stride),
+        normal(3, stage.num_tokens, stage.in_channels),
+        list(mixer.parameters()),
+        EXACT,
+    )
 
 
-def reference_nystromformer(mixer: torch.nn.Module, x: Tensor) -> Tensor:
-    q, k, v = split_heads(mixer, x)
-    scale, m = math.sqrt(q.shape[-1]), mixer.landmarks
-    q_land = torch.stack([part.mean(2) for part in q.chunk(m, dim=2)], 2)
-    k_land = torch.stack([part.mean(2) for part in k.chunk(m, dim=2)], 2)
-    left = (q @ k_land.transpose(-1, -2) / scale).softmax(-1)
-    middle = (q_land @ k_land.transpose(-1, -2) / scale).softmax(-1)
-    right = (q_land @ k.transpose(-1, -2) / scale).softmax(-1)
-    out = left @ pseudo_inverse(middle) @ right @ v
-    kernel, tokens = mixer.residual.weight[:, 0, :, 0], x.shape[1]
-    half = kernel.shape[1] // 2
-    for h in range(kernel.shape[0]):
-        for n in range(tokens):
-            for offset in range(-half, half + 1):
-                if 0 <= n + offset < tokens:
-                    out[:, h, n] = out[:, h, n] + kernel[h, offset + half] * v[:, h, n + offset]
-    return merge_heads(mixer, out)
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_in_single_precision_too(name: str, options: dict[str, Any]) -> None:
+    mixer, stage, stride = build(name, options)
+    turns = table(stage)
+    exact = build_like(mixer, name, options)
+    x, direction = normal(3, stage.num_tokens, stage.in_channels), None
+    gradients = []
+    for module, dtype in ((mixer, torch.float32), (exact, torch.float64)):
+        inputs = x.to(dtype).requires_grad_()
+        if module is exact:
+            result = textbook.mixed(module, stage, inputs, stride)
+        else:
+            result = module(inputs, None if turns is None else turns.float())
+        direction = normal(*result.shape, seed=2)
+        wanted = (inputs, *module.parameters())
+        gradients.append((result, *torch.autograd.grad(result, wanted, direction.to(dtype))))
+    for got, expected in zip(*gradients, strict=True):
+        assert got.dtype == torch.float32
+        assert relative_error(got, expected) <= SINGLE
 
 
-def reference_performer(mixer: torch.nn.Module, x: Tensor) -> Tensor:
-    q, k, v = split_heads(mixer, x)
-    w, eps = mixer.projection, 1e-4
-
-    def phi(values: Tensor, keys: bool) -> Tensor:
-        scaled = values / values.shape[-1] ** 0.25
-        logits = torch.einsum("bhne,re->bhnr", scaled, w)
-        if keys:
-            logits = logits - scaled.pow(2).sum(-1, keepdim=True) / 2
-            return torch.exp(logits - logits.amax((2, 3), keepdim=True).detach()) + eps
-        return torch.exp(logits - logits.amax(3, keepdim=True).detach()) + eps
-
-    attention = phi(q, False) @ phi(k, True).transpose(-1, -2)  # the n×n matrix, here on purpose
-    return merge_heads(mixer, attention / attention.sum(-1, keepdim=True) @ v)
+def build_like(mixer: torch.nn.Module, name: str, options: dict[str, Any]) -> torch.nn.Module:
+    """Return the same mixer in double precision."""
+    copy, *_ = build(name, options)
+    copy.load_state_dict(mixer.state_dict())
+    return copy.double()
 
 
-def reference_fourier(mixer: torch.nn.Module, x: Tensor) -> Tensor:
-    def matrix(size: int) -> Tensor:
-        index = torch.arange(size, dtype=torch.float64)
-        return torch.exp(-2j * math.pi * index[:, None] * index / size) / math.sqrt(size)
-
-    return (matrix(x.shape[1]) @ x.to(torch.complex128) @ matrix(x.shape[2])).real
-
-
-def reference_mlp(mixer: torch.nn.Module, x: Tensor) -> Tensor:
-    hidden = torch.einsum("bnd,tn->btd", x, mixer.expand.weight) + mixer.expand.bias[:, None]
-    hidden = hidden * 0.5 * (1 + torch.erf(hidden / math.sqrt(2)))
-    return torch.einsum("btd,nt->bnd", hidden, mixer.reduce.weight) + mixer.reduce.bias[:, None]
-
-
-REFERENCES = {
-    "softmax": reference_softmax,
-    "linformer": reference_linformer,
-    "nystromformer": reference_nystromformer,
-    "performer": reference_performer,
-    "fourier": reference_fourier,
-    "mlp": reference_mlp,
-}
-
-
-@pytest.mark.parametrize("name", MIXERS)
-def test_mixer_equals_the_textbook_formula_with_all_gradients(name: str) -> None:
-    torch.manual_seed(0)
-    mixer = build_mixer(config(name)).double()
-    x = torch.randn(3, 16, 16, dtype=torch.float64, requires_grad=True)
-    weight = torch.randn(3, 16, 16, dtype=torch.float64)
-    parameters = [x, *mixer.parameters()]
-    got, wanted = mixer(x, None), REFERENCES[name](mixer, x)
-    torch.testing.assert_close(got, wanted, rtol=1e-12, atol=1e-12)
-    for ours, theirs in zip(
-        torch.autograd.grad((got * weight).sum(), parameters),
-        torch.autograd.grad((wanted * weight).sum(), parameters),
-        strict=True,
-    ):
-        scale = theirs.abs().max()
-        assert (ours - theirs).abs().max() <= 1e-12 * scale + 1e-14
-
-
-@pytest.mark.parametrize(
-    ("name", "option", "values"),
-    [
-        ("nystromformer", "landmarks", (1, 4, 16)),
-        ("performer", "random_features", (16, 256, 4096)),
-    ],
-)
-def test_approximation_approaches_softmax_attention(
-    name: str, option: str, values: tuple[int, ...]
-) -> None:
-    x = torch.randn(8, 16, 16, dtype=torch.float64, generator=torch.manual_seed(0))
-    errors = []
-    for value in values:
-        torch.manual_seed(1)
-        mixer = build_mixer(config(name, **{option: value})).double()
-        if name == "nystromformer":
-            torch.nn.init.zeros_(mixer.residual.weight)
-        errors.append((mixer(x, None) - reference_softmax(mixer, x)).norm().item())
-    assert errors[0] > 2 * errors[1] > 2 * errors[2] or errors[2] < 0.2 * errors[0]
-    assert errors[2] < errors[1] < errors[0]
-
-
-def test_pseudo_inverse_inverts_a_softmax_matrix() -> None:
-    scores = torch.randn(4, 6, 6, dtype=torch.float64, generator=torch.manual_seed(0))
-    matrix = (scores + 8 * torch.eye(6)).softmax(-1)
-    product = pseudo_inverse(matrix) @ matrix
-    torch.testing.assert_close(product, torch.eye(6).double().expand(4, 6, 6), atol=1e-4, rtol=0)
-
-
-@pytest.mark.parametrize("positions", ["rotary", "rotary-2d"])
-def test_rotation_makes_attention_depend_on_offsets_only(positions: str) -> None:
-    angles = rotations(config("softmax", positions=positions)).double()  # 4×4 tokens
-    q, k = torch.randn(2, 8, dtype=torch.float64, generator=torch.manual_seed(0))
-    n = angles.shape[0]
-    scores = rotate(q.expand(1, 1, n, 8), angles) @ rotate(k.expand(1, 1, n, 8), angles).mT
-    scores = scores[0, 0]
-    torch.testing.assert_close(scores[0, 5], scores[5, 10])  # one row and one column further
-    torch.testing.assert_close(scores[0, 1], scores[9, 10])
-    assert not torch.isclose(scores[0, 1], scores[0, 4])
-
-
-def test_class_token_is_not_rotated() -> None:
-    angles = rotations(config("softmax", positions="rotary", pooling="class"))
-    assert angles.shape[0] == 17
-    assert angles[0].abs().max() == 0
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_under_bfloat16_autocast_a_mixer_stays_near(name: str, options: dict[str, Any]) -> None:
+    mixer, stage, _ = build(name, options)
+    turns = table(stage)
+    x = normal(2, stage.num_tokens, stage.in_channels).float()
+    exact = mixer(x, None if turns is None else turns.float())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rounded = mixer(x, None if turns is None else turns.float())
+    assert (rounded.float() - exact).norm() <= 0.05 * exact.norm()

@@ -1,93 +1,166 @@
-"""Every preset builds, and a picture's result is its own."""
+"""The model around the mixers: stages, positions, dropout, stochastic depth."""
 
 from __future__ import annotations
 
-import dataclasses
+from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from comparing import config, normal
+from torch import Tensor, nn
 
-from vixtui.models.config import ATTENTION_MIXERS, ModelConfig
-from vixtui.models.vision_xformer import DropPath, build
-from vixtui.presets import all_presets
+from vixtui.models.blocks import DropPath
+from vixtui.models.config import ModelConfig
+from vixtui.models.vision_xformer import VisionXFormer, build
 
-TINY = [preset for preset in all_presets().values() if preset.size == "tiny"]
-IDS = [preset.variant for preset in TINY]
-
-
-def small(preset: object, **changes: object) -> ModelConfig:
-    model = preset.model_config(image_height=16, image_width=16, in_channels=3, num_classes=4)  # type: ignore[attr-defined]
-    return dataclasses.replace(model, embed_dim=32, num_heads=2, **changes)
+MIXERS = ("softmax", "nystromformer", "performer", "linformer", "fourier", "fourier-2d", "mlp")
+STAGES = {"embed_dim": (16, 24), "depth": (1, 2), "num_heads": (2, 3)}
 
 
-@pytest.mark.parametrize("preset", TINY, ids=IDS)
-def test_a_picture_alone_equals_the_same_picture_in_a_batch(preset: object) -> None:
+def pictures(described: ModelConfig) -> Tensor:
+    return normal(2, described.in_channels, described.image_height, described.image_width).float()
+
+
+def model_of(described: ModelConfig) -> VisionXFormer:
     torch.manual_seed(0)
-    model = build(small(preset)).double().eval()
-    torch.nn.init.normal_(model.head.weight)
-    images = torch.randn(4, 3, 16, 16, dtype=torch.float64)
-    images[1:] *= 10
-    torch.testing.assert_close(model(images)[:1], model(images[:1]), rtol=1e-12, atol=1e-12)
+    return build(described)
 
 
-@pytest.mark.parametrize("preset", TINY, ids=IDS)
-def test_micro_batches_give_the_same_gradient(preset: object) -> None:
-    torch.manual_seed(0)
-    model = build(small(preset)).double()
-    torch.nn.init.normal_(model.head.weight)
-    images = torch.randn(8, 3, 16, 16, dtype=torch.float64)
-    labels = torch.randint(4, (8,))
-
-    def gradient(micro_batch: int) -> torch.Tensor:
-        model.zero_grad()
-        for part, target in zip(images.split(micro_batch), labels.split(micro_batch), strict=True):
-            loss = torch.nn.functional.cross_entropy(model(part), target, reduction="sum") / 8
-            loss.backward()
-        return torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
-
-    whole = gradient(8)
-    for micro_batch in (1, 3):
-        difference = (gradient(micro_batch) - whole).norm() / whole.norm()
-        assert difference <= 1e-12
+def drawing(module: nn.Module, *inputs: Any) -> bool:
+    """Whether a module answers twice in different ways."""
+    return not torch.equal(module(*inputs), module(*inputs))
 
 
-@pytest.mark.parametrize("preset", TINY, ids=IDS)
-def test_training_in_bfloat16_lowers_the_loss(preset: object) -> None:
-    torch.manual_seed(0)
-    model = build(small(preset))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    images, labels = torch.randn(16, 3, 16, 16), torch.randint(4, (16,))
-    losses = []
-    for _ in range(20):
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            logits = model(images)
-        loss = torch.nn.functional.cross_entropy(logits.float(), labels)
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        losses.append(loss.item())
-    assert losses[-1] < 0.8 * losses[0]
+@pytest.mark.parametrize("downsampling", ["conv", "attention"])
+def test_each_stage_halves_the_map_rounding_up(downsampling: str) -> None:
+    described = config("softmax", downsampling=downsampling, **STAGES)
+    first, second = model_of(described).stages
+    x = first(pictures(described))
+    assert x.shape == (2, 16, 7, 5)
+    assert second(x).shape == (2, 4 * 3, 24)
 
 
-@pytest.mark.parametrize("preset", TINY, ids=IDS)
-def test_every_parameter_is_used(preset: object) -> None:
-    model = build(small(preset))
-    torch.nn.init.normal_(model.head.weight)
-    model(torch.randn(2, 3, 16, 16)).square().sum().backward()
-    unused = [name for name, value in model.named_parameters() if value.grad is None]
-    assert unused == []
+def test_the_mean_the_class_token_or_a_weighted_mean_is_classified() -> None:
+    for pooling, pooled in (
+        ("mean", lambda model, x: x.mean(1)),
+        ("class", lambda model, x: x[:, 0]),
+        ("sequence", lambda model, x: (model.sequence_pooling.score(x).softmax(1) * x).sum(1)),
+    ):
+        described = config("softmax", pooling=pooling)
+        model = model_of(described)
+        x = model.norm(model.stages[0](pictures(described)))
+        wanted = model.head(pooled(model, x))
+        torch.testing.assert_close(model(pictures(described)), wanted)
 
 
-def test_dropout_reaches_every_mixer_and_is_off_in_evaluation() -> None:
-    for preset in TINY:
-        torch.manual_seed(0)
-        config = small(preset, dropout=0.5)
-        mixer = build(config).blocks[0].mixer
-        x = torch.randn(2, config.num_tokens, 32)
-        assert not torch.equal(mixer.train()(x, None), mixer(x, None)), preset
-        assert torch.equal(mixer.eval()(x, None), mixer(x, None)), preset
+def test_learned_positions_tell_tokens_apart_and_none_do_not() -> None:
+    for positions, order_matters in (("learned", True), ("none", False), ("rotary", True)):
+        described = config("softmax", positions=positions, patch_size=1, image_height=4)
+        model = model_of(described)
+        images = pictures(described)
+        turned = model(images.flip(2, 3))  # patches of one pixel: the same tokens, turned around
+        assert torch.allclose(turned, model(images), atol=1e-5) != order_matters
+
+
+@pytest.mark.parametrize("positions", ["learned", "rotary", "rotary-2d", "attention-bias"])
+def test_positions_reach_every_stage(positions: str) -> None:
+    described = config("softmax", positions=positions, **STAGES)
+    for stage in model_of(described).stages:
+        has = {
+            "learned": stage.positions is not None,
+            "rotary": stage.rotations is not None,
+            "rotary-2d": stage.rotations is not None,
+            "attention-bias": stage.blocks[0].mixer.bias is not None
+            if hasattr(stage.blocks[0].mixer, "bias")
+            else False,
+        }
+        assert has[positions]
+
+
+# Dropout
+
+
+@pytest.mark.parametrize("mixer", MIXERS)
+def test_without_dropout_nothing_is_drawn(mixer: str) -> None:
+    described = config(mixer)
+    assert not drawing(model_of(described).train(), pictures(described))
+
+
+@pytest.mark.parametrize("mixer", MIXERS)
+def test_evaluation_draws_nothing(mixer: str) -> None:
+    described = config(mixer, dropout=0.5, drop_path=0.5)
+    assert not drawing(model_of(described).eval(), pictures(described))
+
+
+def only_dropout_in(model: nn.Module, places: list[nn.Module]) -> None:
+    """Put the whole model in evaluation mode but for these modules themselves."""
+    model.eval()
+    for place in places:
+        place.training = True
+
+
+@pytest.mark.parametrize("mixer", MIXERS)
+def test_dropout_reaches_the_embedding_and_the_mlp_twice(mixer: str) -> None:
+    described = config(mixer, dropout=0.5)
+    model = model_of(described)
+    block, x = model.stages[0].blocks[0], normal(2, 35, 16).float()
+    only_dropout_in(model, [model.stages[0].dropout])
+    assert drawing(model, pictures(described))
+    only_dropout_in(model, [block.mlp.dropout])
+    assert not drawing(block.mixer, x, None)
+    assert drawing(block.mlp, x)
+    calls: list[torch.Size] = []
+    block.mlp.dropout.register_forward_hook(lambda _, __, out: calls.append(out.shape))
+    block.mlp(x)
+    assert calls == [(2, 35, 32), (2, 35, 16)]
+
+
+@pytest.mark.parametrize("mixer", ["softmax", "nystromformer", "performer", "linformer"])
+@pytest.mark.parametrize("projection", ["linear", "conv"])
+def test_dropout_reaches_attention_and_its_output(mixer: str, projection: str) -> None:
+    if projection == "conv" and mixer == "linformer":
+        pytest.skip("a Linformer has no conv projection")
+    mixing = model_of(config(mixer, dropout=0.5, projection=projection)).stages[0].blocks[0].mixer
+    merge = mixing.merge if mixer == "linformer" else mixing.heads.merge
+    x = normal(2, 35, 16).float()
+    only_dropout_in(mixing, [merge.dropout])
+    assert drawing(mixing, x, None)
+    # Attention itself: the mixer that asks its own mode, or Performer's dropout of the values.
+    only_dropout_in(mixing, [mixing.dropout if mixer == "performer" else mixing])
+    assert drawing(mixing, x, None)
+
+
+@pytest.mark.parametrize("mixer", ["softmax", "nystromformer", "performer"])
+def test_dropout_reaches_attention_between_stages(mixer: str) -> None:
+    described = config(mixer, dropout=0.5, downsampling="attention", landmarks=1 / 8, **STAGES)
+    shrinking = model_of(described).stages[1].embedding
+    x = normal(2, 16, 7, 5).float()
+    assert drawing(shrinking.train(), x)
+    assert not drawing(shrinking.eval(), x)
+
+
+@pytest.mark.parametrize("mixer", ["fourier", "fourier-2d", "mlp"])
+def test_dropout_reaches_the_other_mixers(mixer: str) -> None:
+    mixing = model_of(config(mixer, dropout=0.5)).stages[0].blocks[0].mixer
+    x = normal(2, 35, 16).float()
+    places = [place for place in mixing.modules() if isinstance(place, nn.Dropout)]
+    assert len(places) == (2 if mixer == "mlp" else 1)
+    for place in places:
+        only_dropout_in(mixing, [place])
+        assert drawing(mixing, x, None)
+
+
+@pytest.mark.parametrize("mixer", ["softmax", "nystromformer", "performer", "linformer"])
+def test_dropout_keeps_the_expected_value_of_attention(mixer: str) -> None:
+    described = config(mixer, dropout=0.2, landmarks=1)
+    mixing = model_of(described).stages[0].blocks[0].mixer.train()
+    x = normal(1, 35, 16).float()
+    mean = mixing(x.expand(4000, -1, -1), None).mean(0)
+    wanted = mixing.eval()(x, None)[0]
+    assert (mean - wanted).norm() <= 0.08 * wanted.norm()
+
+
+# Stochastic depth
 
 
 def test_stochastic_depth_keeps_the_expected_value() -> None:
@@ -97,41 +170,12 @@ def test_stochastic_depth_keeps_the_expected_value() -> None:
     assert dropped.mean().item() == pytest.approx(1, abs=0.02)
 
 
-@st.composite
-def configs(draw: st.DrawFn) -> ModelConfig:
-    mixer = draw(
-        st.sampled_from(["softmax", "nystromformer", "performer", "linformer", "fourier", "mlp"])
-    )
-    attention = mixer in ATTENTION_MIXERS
-    embedding = draw(st.sampled_from(["linear", "conv"]))
-    return ModelConfig(
-        token_mixer=mixer,  # type: ignore[arg-type]
-        embedding=embedding,  # type: ignore[arg-type]
-        positions=draw(st.sampled_from(["learned", "none"] + ["rotary", "rotary-2d"] * attention)),
-        pooling=draw(st.sampled_from(["mean"] + ["class"] * (mixer != "mlp"))),
-        image_height=draw(st.integers(1, 21)),
-        image_width=draw(st.integers(1, 21)),
-        in_channels=draw(st.sampled_from([1, 3])),
-        num_classes=draw(st.integers(2, 7)),
-        patch_size=draw(st.sampled_from([1, 2, 4] + [3, 5] * (embedding == "linear"))),
-        embed_dim=24,
-        num_heads=draw(st.sampled_from([1, 2, 3])),
-        depth=1,
-        stem_depth=draw(st.integers(2, 4)),
-        stem_activation=draw(st.booleans()),
-        landmarks=draw(st.integers(1, 9)),
-        projection_rank=draw(st.integers(1, 9)),
-    )
+def test_stochastic_depth_rises_through_all_stages() -> None:
+    model = model_of(config("softmax", drop_path=0.2, **STAGES))
+    found = [block.drop_path.probability for stage in model.stages for block in stage.blocks]
+    assert found == pytest.approx([0, 0.1, 0.2])
 
 
-@settings(max_examples=60, deadline=None)
-@given(config=configs())
-def test_any_picture_size_patch_and_token_count_works(config: ModelConfig) -> None:
-    images = torch.randn(2, config.in_channels, config.image_height, config.image_width)
-    model = build(config)
-    rows, columns = config.grid
-    assert model.embedding(images).shape == (2, config.embed_dim, rows, columns)
-    logits = model(images)
-    assert logits.shape == (2, config.num_classes)
-    assert logits.isfinite().all()
-    assert ModelConfig.from_dict(config.to_dict()) == config
+def test_a_single_block_has_no_stochastic_depth() -> None:
+    model = model_of(config("softmax", drop_path=0.2, depth=1))
+    assert model.stages[0].blocks[0].drop_path.probability == 0

@@ -112,5 +112,7 @@ class SequencePooling(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(b, n, d) → (b, d)."""
-        weights = self.score(x).float().softmax(1).to(x.dtype)  # (b, n, 1)
+        scores = self.score(x)  # (b, n, 1)
+        precise = torch.promote_types(scores.dtype, torch.float32)
+        weights = scores.to(precise).softmax(1).to(x.dtype)
         return (weights.transpose(1, 2) @ x).squeeze(1)

@@ -209,8 +209,9 @@ class ModelConfig:
             ),
             (
                 self.downsampling == "attention"
-                and (not attention or self.token_mixer == "linformer"),
-                "downsampling by attention needs softmax, nystromformer or performer",
+                and (not attention or self.token_mixer == "linformer" or self.stage_stride == 1),
+                "downsampling by attention needs softmax, nystromformer or performer, "
+                "and a stage_stride of 2 or more",
             ),
         ):
             if wrong:

@@ -95,7 +95,7 @@ class Stage(nn.Module):
         """(b, c, h, w) → (b, d, rows, columns), or (b, n, d) if this is the last stage."""
         x = self.embedding(x).flatten(2).transpose(1, 2)  # (b, n, d)
         if self.class_token is not None:
-            x = torch.cat((self.class_token.expand(len(x), -1, -1).to(x.dtype), x), dim=1)
+            x = torch.cat((self.class_token.expand(x.shape[0], -1, -1).to(x.dtype), x), dim=1)
         if self.positions is not None:
             x = x + self.positions
         x = self.dropout(x)

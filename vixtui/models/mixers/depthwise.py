@@ -74,7 +74,7 @@ def _windows(x: Tensor, taps: int) -> list[Tensor]:
 def _products(windows: list[Tensor], kernel: Tensor, like: Tensor) -> Tensor:
     """Return (b, h, n, e) as `like`, the heads of a token side by side in memory."""
     b, heads, n, e = like.shape
-    blocks = len(windows[0])
+    blocks = windows[0].shape[0]
     out = like.new_empty(b * (_blocks(n) + 1), _BLOCK, heads, e)
     for head, band in enumerate(_bands(kernel.to(like.dtype))):
         out[:blocks, :, head] = torch.bmm(band.expand(blocks, -1, -1), windows[head])

@@ -61,7 +61,7 @@ class Linformer(nn.Module):
 
     def _along_tokens(self, projection: Tensor, x: Tensor) -> Tensor:
         """(k, n) → (b, k, n), the same for every picture of `x`, not copied."""
-        return projection.to(x.dtype).expand(len(x), -1, -1)
+        return projection.to(x.dtype).expand(x.shape[0], -1, -1)
 
     def _heads_of(self, x: Tensor) -> Tensor:
         """(b, n, d) → (b, h, n, e), or (b, 1, n, e) of a map as wide as one head."""

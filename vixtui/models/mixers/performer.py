@@ -57,11 +57,16 @@ def redraw_features(model: nn.Module, generator: torch.Generator) -> None:
 def orthogonal_features(
     features: int, head_dim: int, generator: torch.Generator | None = None
 ) -> Tensor:
-    """Return (r, e) Gaussian directions, orthogonal in blocks of e (FAVOR+, section 2.4)."""
+    """Return (r, e) Gaussian directions, orthogonal in blocks of e (FAVOR+, section 2.4).
+
+    The signs of a QR decomposition are a habit of the algorithm: with its own, half of the sphere
+    is never hit, and the features do not converge to the softmax. A positive diagonal of R makes
+    directions uniform (Mezzadri 2007).
+    """
     blocks = []
     for start in range(0, features, head_dim):
-        q, _ = torch.linalg.qr(torch.randn(head_dim, head_dim, generator=generator))
-        blocks.append(q.T[: features - start])
+        q, r = torch.linalg.qr(torch.randn(head_dim, head_dim, generator=generator))
+        blocks.append((q * r.diagonal().sign()).T[: features - start])
     norms = torch.randn(features, head_dim, generator=generator).norm(dim=1)
     return norms[:, None] * torch.cat(blocks)
 
