@@ -40,13 +40,14 @@ def _random_events(
             yield Allocate(number, draw.choice(sizes))
 
 
-def with_limits(seed: int, events: Sequence[Event], segments: Segments) -> list[Case]:
-    """Return `events` without a limit, with one that is often too low, and with one at the edge."""
+def random_cases(seed: int, length: int, segments: Segments) -> list[Case]:
+    """Return random events without a limit, with one often too low, and with one at the edge."""
+    events = random_events(seed, length)
     draw = random.Random(seed)
     outcome = simulate(events, segments=segments)
-    tight = draw.randint(outcome.peak_allocated * 3 // 4, outcome.peak_demand)
-    edge = draw.randint(outcome.peak_allocated, max(outcome.peak_allocated, outcome.peak_reserved))
-    return [(events, None), (events, tight), (events, edge)]
+    low = draw.randint(outcome.peak_allocated * 3 // 4, outcome.peak_demand)
+    edge = draw.randint(outcome.peak_allocated, outcome.peak_reserved)
+    return [(events, None), (events, low), (events, edge)]
 
 
 def simulated_figures(cases: Sequence[Case], segments: Segments) -> list[Figures]:

@@ -111,6 +111,7 @@ def smallest_budget(events: Sequence[Event], *, segments: Segments = Segments.NA
 
     Found by bisection over multiples of ``SEGMENT_STEP_BYTES``, which is exact as long as more
     memory never hurts. It can: other blocks are then reused, and other segments given back.
+    Expandable segments may reserve up to a page more than their limit; `simulate` says how much.
 
     Raises:
         ValueError: see `simulate`.
