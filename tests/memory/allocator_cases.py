@@ -7,7 +7,15 @@ from collections.abc import Iterator, Sequence
 
 import noop_cuda
 
-from vixtui.memory.allocator import Allocate, Event, Free, Outcome, Segments, simulate
+from vixtui.memory.allocator import (
+    Allocate,
+    Event,
+    Free,
+    Outcome,
+    Segments,
+    simulate,
+    smallest_budget,
+)
 
 Case = tuple[Sequence[Event], int | None]
 """Events and the limit in bytes."""
@@ -41,13 +49,11 @@ def _random_events(
 
 
 def random_cases(seed: int, length: int, segments: Segments) -> list[Case]:
-    """Return random events without a limit, with one often too low, and with one at the edge."""
+    """Return random events without a limit, with one too low, and with the lowest that will do."""
     events = random_events(seed, length)
-    draw = random.Random(seed)
-    outcome = simulate(events, segments=segments)
-    low = draw.randint(outcome.peak_allocated * 3 // 4, outcome.peak_demand)
-    edge = draw.randint(outcome.peak_allocated, outcome.peak_reserved)
-    return [(events, None), (events, low), (events, edge)]
+    budget = smallest_budget(events, segments=segments)
+    too_low = random.Random(seed).randrange(budget // 2, budget)
+    return [(events, None), (events, too_low), (events, budget)]
 
 
 def simulated_figures(cases: Sequence[Case], segments: Segments) -> list[Figures]:

@@ -111,14 +111,14 @@ def smallest_budget(events: Sequence[Event], *, segments: Segments = Segments.NA
 
     Found by bisection over multiples of ``SEGMENT_STEP_BYTES``, which is exact as long as more
     memory never hurts. It can: other blocks are then reused, and other segments given back.
-    Expandable segments may reserve up to a page more than their limit; `simulate` says how much.
+    Expandable segments may reserve up to a page more than their limit, even allocate more:
+    `simulate` with that limit says what is taken.
 
     Raises:
         ValueError: see `simulate`.
     """
-    free_run = simulate(events, segments=segments)
-    fails = (free_run.peak_allocated - 1) // SEGMENT_STEP_BYTES
-    fits = free_run.peak_demand // SEGMENT_STEP_BYTES
+    fails = -1
+    fits = simulate(events, segments=segments).peak_demand // SEGMENT_STEP_BYTES
     while fits - fails > 1:
         middle = (fails + fits) // 2
         outcome = simulate(events, limit=middle * SEGMENT_STEP_BYTES, segments=segments)
