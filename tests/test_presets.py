@@ -30,13 +30,12 @@ def test_every_preset_takes_every_usual_picture(name: str) -> None:
             image_height=side, image_width=side, in_channels=channels, num_classes=10
         )
         assert (config.image_height, config.in_channels) == (side, channels)
-        if found.tokens_per_side is not None:
-            assert min(config.grid) >= min(found.tokens_per_side, side)
+        assert min(config.grid) >= min(found.tokens_per_side, side)
 
 
 @pytest.mark.parametrize("variant", variants())
 def test_odd_pictures_are_taken_too(variant: str) -> None:
-    for height, width in [(8, 32), (33, 47), (1, 1), (480, 640)]:
+    for height, width in [(8, 32), (33, 47), (1, 1), (480, 640), (8, 512)]:
         config = preset(variant).model_config(
             image_height=height, image_width=width, in_channels=3, num_classes=2
         )
@@ -53,8 +52,7 @@ def test_a_preset_file_has_no_unknown_and_no_missing_entries(path: Path) -> None
     for size in table["sizes"].values():
         options = {**table["model"], **size}
         assert set(options) <= OPTIONS - FROM_THE_DATA | {"tokens_per_side"}
-        assert ("patch_size" in options) != ("tokens_per_side" in options)
-        assert set(options) | {"patch_size"} >= REQUIRED
+        assert set(options) | {"patch_size"} >= REQUIRED | {"tokens_per_side"}
 
 
 def test_presets_are_in_order_and_addressed_by_their_own_name() -> None:
@@ -90,10 +88,20 @@ def test_a_wrong_name_is_answered_with_the_nearest(name: str, advice: str) -> No
 
 @given(st.integers(1, 1024), st.integers(1, 32))
 def test_the_patch_is_the_largest_power_of_two_that_gives_enough(side: int, tokens: int) -> None:
-    patch = patch_size(side, tokens)
+    patch = patch_size(side, side, tokens)
     assert patch.bit_count() == 1
     assert patch == 1 or side // patch >= tokens
     assert side // (2 * patch) < tokens
+
+
+@given(st.integers(1, 1024), st.integers(1, 1024), st.integers(1, 32))
+def test_long_pictures_have_not_many_more_tokens_than_square_ones(
+    height: int, width: int, tokens: int
+) -> None:
+    patch = patch_size(height, width, tokens)
+    assert -(-height // patch) * -(-width // patch) <= 8 * tokens**2
+    if max(height, width) <= 2 * min(height, width):
+        assert patch == patch_size(min(height, width), min(height, width), tokens)
 
 
 def test_presets_cannot_be_changed() -> None:

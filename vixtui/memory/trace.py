@@ -46,7 +46,7 @@ from vixtui.memory.figures import (
     read_figures,
     stale_presets,
 )
-from vixtui.memory.grid import largest_side, traced_sizes
+from vixtui.memory.grid import LARGEST_SIDE, traced_sizes
 from vixtui.models.config import ModelConfig
 from vixtui.models.vision_xformer import build
 from vixtui.presets import Preset, all_presets, preset
@@ -290,7 +290,7 @@ def preset_figures(traced: Preset) -> PresetFigures:
         for side in traced_sizes(traced)
     ]
     return PresetFigures(
-        options=model_options(traced), largest_side=largest_side(traced), steps=tuple(steps)
+        options=model_options(traced), largest_side=LARGEST_SIDE, steps=tuple(steps)
     )
 
 
