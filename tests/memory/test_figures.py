@@ -21,7 +21,7 @@ from vixtui.memory.figures import (
     read_figures,
     stale_presets,
 )
-from vixtui.memory.grid import traced_sizes
+from vixtui.memory.grid import LARGEST_SIDE, traced_sizes
 from vixtui.models.config import ModelConfig
 from vixtui.presets import all_presets, preset
 
