@@ -203,7 +203,7 @@ def test_the_compiler_takes_it_whole(config: ModelConfig) -> None:
         torch.testing.assert_close(found[1][1][name], gradient, rtol=1e-4, atol=1e-5)
 
 
-@every_preset
+@every_part
 def test_it_can_be_exported_for_any_batch(config: ModelConfig) -> None:
     model = model_of(least(config)).eval()
     any_batch = {"images": {0: torch.export.Dim("batch", min=1, max=64)}}

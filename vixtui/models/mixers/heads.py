@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vixtui.models.config import StageConfig
+from vixtui.models.embedding import convolve
 from vixtui.models.positions import rotate
 
 
@@ -69,7 +70,7 @@ class ConvHeads(nn.Module):
         """(b, n, d) → queries (b, h, n, e), keys and values (b, h, k, e)."""
         x = x.transpose(1, 2).unflatten(2, self.grid)  # (b, d, r, s), channels innermost
         q, k, v = (
-            split_heads(linear(convolution(x).flatten(2).transpose(1, 2)), self.num_heads)
+            split_heads(linear(convolve(x, convolution).flatten(2).transpose(1, 2)), self.num_heads)
             for convolution, linear in zip(self.convolutions, self.maps, strict=True)
         )
         if rotations is not None:
