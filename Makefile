@@ -8,7 +8,7 @@ TORCH_INDEX := $(if $(TORCH),--extra-index-url https://download.pytorch.org/whl/
 # Same figures everywhere: libgomp would otherwise spin on a busy machine.
 export OMP_WAIT_POLICY = PASSIVE
 
-.PHONY: help demo test test-light lint fmt bench figures wheel clean
+.PHONY: help demo test test-light lint fmt bench bench-models figures wheel clean
 .DEFAULT_GOAL := help
 
 help: ## list what can be made
@@ -35,6 +35,9 @@ fmt: $(VENV)/.installed-dev ## format the code
 
 bench: $(VENV)/.installed-dev ## start-up, speed beside a busy process; DATA=folder adds accuracy
 	$(BIN)/python benchmarks/run.py $(if $(DATA),--data $(DATA))
+
+bench-models: $(VENV)/.installed-dev ## models beside the official ones; ONLY=vin measures a part
+	$(BIN)/python benchmarks/models.py $(if $(ONLY),--only $(ONLY))
 
 figures: $(VENV)/.installed ## trace the memory of every preset again
 	$(BIN)/python -m vixtui.memory.trace --write

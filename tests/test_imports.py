@@ -15,6 +15,8 @@ LIGHT_MODULES = (
     "vixtui.runs.weights",
     "vixtui.models.config",
     "vixtui.hardware.probe",
+    "vixtui.hardware.accelerators",
+    "vixtui.cli.diagnosis",
     "vixtui.planning.recommend",
     "vixtui.planning.start",
     "vixtui.data.sources",

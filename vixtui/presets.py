@@ -26,9 +26,8 @@ class Preset:
         size: one of `SIZES`.
         title: for people: ``Hybrid ViN``.
         summary: one sentence on what it is good for.
-        options: `ModelConfig` fields that do not depend on the data; `patch_size` may be left
-            to `tokens_per_side`.
-        tokens_per_side: aimed number of tokens along the shorter side, if no fixed `patch_size`.
+        options: `ModelConfig` fields that do not depend on the data.
+        tokens_per_side: aimed number of tokens along the shorter side.
     """
 
     variant: str
@@ -36,7 +35,7 @@ class Preset:
     title: str
     summary: str
     options: MappingProxyType[str, Any]
-    tokens_per_side: int | None
+    tokens_per_side: int
 
     @property
     def name(self) -> str:
@@ -51,29 +50,35 @@ class Preset:
         Raises:
             ValueError: when the variant cannot take such pictures.
         """
-        options = dict(self.options)
-        if self.tokens_per_side is not None:
-            options["patch_size"] = patch_size(min(image_height, image_width), self.tokens_per_side)
-        if options["embedding"] == "conv":
-            halvings = options["patch_size"].bit_length() - 1
-            options["stem_depth"] = max(options["stem_depth"], halvings)
-        return ModelConfig(
-            image_height=image_height,
-            image_width=image_width,
-            in_channels=in_channels,
-            num_classes=num_classes,
-            **options,
+        size = patch_size(image_height, image_width, self.tokens_per_side)
+        options = {**self.options, "patch_size": size}
+        if "stem_depth" in options:
+            options["stem_depth"] = max(options["stem_depth"], size.bit_length() - 1)
+        return ModelConfig.from_dict(
+            {
+                "image_height": image_height,
+                "image_width": image_width,
+                "in_channels": in_channels,
+                "num_classes": num_classes,
+                **options,
+            }
         )
 
 
-def patch_size(side: int, tokens_per_side: int) -> int:
+def patch_size(height: int, width: int, tokens_per_side: int) -> int:
     """Return the largest power of two of which `tokens_per_side` whole ones fit; at least 1.
 
+    Long and narrow pictures get larger patches, until there are at most eight times as many tokens
+    as in a square of `tokens_per_side`.
+
     Args:
-        side: the picture's shorter side in pixels.
-        tokens_per_side: aimed tokens along it.
+        height, width: of the picture in pixels.
+        tokens_per_side: aimed tokens along its shorter side.
     """
-    return 1 << max(0, (side // tokens_per_side).bit_length() - 1)
+    size = 1 << max(0, (min(height, width) // tokens_per_side).bit_length() - 1)
+    while -(-height // size) * -(-width // size) > 8 * tokens_per_side**2:
+        size *= 2
+    return size
 
 
 def preset(name: str) -> Preset:
@@ -111,7 +116,7 @@ def all_presets() -> MappingProxyType[str, Preset]:
                 size=size,
                 title=table["title"],
                 summary=table["summary"],
-                tokens_per_side=options.pop("tokens_per_side", None),
+                tokens_per_side=options.pop("tokens_per_side"),
                 options=MappingProxyType(options),
             )
             found[entry.name] = entry

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from vixtui.runs import process
 from vixtui.runs.config import DataConfig, Plan, Recipe, RunConfig
 from vixtui.runs.directory import RunDirectory, create_run
 
+sys.path.insert(0, str(Path(__file__).parent))
 FAKE_ENGINE = Path(__file__).with_name("fake_engine.py")
 START = (
     "import sys, vixtui.runs.process as process\n"
@@ -130,3 +132,24 @@ def make_run() -> Callable[..., RunDirectory]:
         return create_run(config, b'{"train":[],"validation":[],"test":[]}')
 
     return make
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes of twelve different pictures, split into train, val and test."""
+    from picture_corpus import draw
+
+    root = tmp_path_factory.mktemp("drawn")
+    for shade, part in enumerate(("train", "val", "test")):
+        for colour, name in enumerate(("cat", "dog")):
+            (root / part / name).mkdir(parents=True)
+            for number in range(12):
+                image = draw(10 * number, 50 * shade, 90 * colour)
+                image.save(root / part / name / f"{number}.png")
+    return root
+
+
+@pytest.fixture
+def pictures(tmp_path: Path, drawn: Path) -> Path:
+    """A copy of `drawn` for one test to spoil."""
+    return Path(shutil.copytree(drawn, tmp_path / "pictures"))

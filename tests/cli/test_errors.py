@@ -29,6 +29,12 @@ from vixtui.errors import DiskError
         ("evaluate", "nothing"),
         ("predict",),
         ("predict", "a.png", "--json", "--csv"),
+        ("check",),
+        ("check", "no/such/folder"),
+        ("check", __file__),
+        ("check", "digits"),
+        ("check", "cifar10"),
+        ("check", ".", "--json", "--csv"),
     ],
     ids=" ".join,
 )

@@ -11,7 +11,9 @@ import pytest
 
 COMMANDS = [
     (),
-    ("probe",), ("recommend",), ("train",), ("attach",), ("evaluate",), ("predict",), ("version",),
+    ("probe",), ("recommend",), ("check",), ("train",), ("attach",), ("evaluate",), ("predict",),
+    ("doctor",),
+    ("version",),
     ("runs",), ("runs", "list"), ("runs", "show"), ("runs", "compare"), ("runs", "resume"),
     ("runs", "stop"), ("runs", "rename"), ("runs", "rm"),
     ("presets",), ("presets", "list"), ("presets", "show"),

@@ -50,6 +50,13 @@ def test_off_a_terminal_a_table_is_aligned_text(capsys):
     assert capsys.readouterr().out == "name   n\na     10\nlong   2\n"
 
 
+def test_csv_has_every_sign_that_starts_a_formula_escaped(capsys):
+    output.print_csv([["=1", "+1", "-1", "@x", "＝1"], ["x", "a=1", 'say "hi", you', "\n=1", "é"]])
+    assert capsys.readouterr().out == (
+        '\'=1,\'+1,\'-1,\'@x,\'＝1\nx,a=1,"say ""hi"", you",\\n=1,é\n'
+    )
+
+
 def test_json_has_a_version_no_nan_and_only_ascii(capsys):
     output.print_json({"x": float("nan"), "name": "é\x1b"})
     out = capsys.readouterr().out

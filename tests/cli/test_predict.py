@@ -97,14 +97,6 @@ def test_csv_holds_no_formula_and_no_control_character(vixtui, trained, pictures
     assert result.out.replace("\n", "").isprintable()
 
 
-def test_every_sign_that_starts_a_formula_is_escaped():
-    from vixtui.cli.predict import _csv_cell
-
-    assert [_csv_cell(text) for text in ("=1", "+1", "-1", "@x", "x")] == [
-        "'=1", "'+1", "'-1", "'@x", "x",
-    ]  # fmt: skip
-
-
 def test_a_run_without_weights_is_told_apart(vixtui, make_run, pictures):
     make_run("young")
     result = vixtui("predict", str(pictures), "--model", "young")

@@ -10,9 +10,7 @@ import pytest
 from vixtui.cli.options import IMAGE_SIZE
 from vixtui.cli.recommend import print_candidates
 from vixtui.data.sources import MAX_IMAGE_SIZE, MIN_IMAGE_SIZE
-from vixtui.hardware.machine import Figure, Gpu, Machine
 from vixtui.hardware.probe import probe
-from vixtui.paths import home
 from vixtui.planning.recommend import recommend
 from vixtui.planning.types import Budget, Task
 
@@ -54,27 +52,6 @@ def test_all_shows_at_least_as_many(vixtui):
     few = json.loads(vixtui("recommend", "--json").out)["candidates"]
     every = json.loads(vixtui("recommend", "--all", "--json").out)["candidates"]
     assert len(every) > len(few)
-
-
-def test_every_figure_has_its_source(vixtui):
-    machine = json.loads(vixtui("probe", "--json").out)
-    assert machine["ram_free"]["source"]
-    assert "source" in vixtui("probe").out
-
-
-def test_probe_names_gpus_and_the_disk_as_they_are(vixtui, monkeypatch):
-    some = Figure(8 * 10**9, "somebody")
-    gpu = Gpu(index=0, uuid="GPU-1234", name="Test GPU", total=some, free=some)
-    machine = Machine(
-        cpu="Test CPU", cores=1, ram_total=some, ram_free=some, disk_free=some, gpus=(gpu,),
-        notes=(),
-    )  # fmt: skip
-    monkeypatch.setattr("vixtui.hardware.probe.probe", lambda: machine)
-    out = vixtui("probe").out
-    assert out.startswith("Test CPU, 1 core\n")
-    assert "GPU-1234" in out
-    [disk] = [line for line in out.splitlines() if line.startswith("disk")]
-    assert disk.endswith(str(home()))
 
 
 @pytest.mark.parametrize("size", ["7", "513", "600"])

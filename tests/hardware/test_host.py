@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
+from vixtui.hardware.cgroup import memory_limits
 from vixtui.hardware.host import cpu_name, disk_free, host_memory, usable_cores
 from vixtui.hardware.probe import probe
 
@@ -83,7 +84,37 @@ def test_v1_container_whose_path_is_not_below_its_mount(tmp_path: Path) -> None:
     assert free.bytes == 2 * GIB
 
 
-def test_v1_number_that_means_unlimited_changes_nothing(tmp_path: Path) -> None:
+def test_the_tightest_of_nested_v1_limits_counts_whichever_group_has_it(tmp_path: Path) -> None:
+    mount = "sys/fs/cgroup/memory"
+    write(
+        tmp_path,
+        {
+            "proc/self/cgroup": "4:memory:/slurm/job/step\n0::/\n",
+            f"{mount}/slurm/job/step/memory.limit_in_bytes": f"{16 * GIB}\n",
+            f"{mount}/slurm/job/step/memory.usage_in_bytes": f"{GIB}\n",
+            f"{mount}/slurm/job/memory.limit_in_bytes": f"{8 * GIB}\n",
+            f"{mount}/slurm/job/memory.usage_in_bytes": f"{7 * GIB}\n",
+            f"{mount}/memory.limit_in_bytes": "9223372036854771712\n",
+            f"{mount}/memory.usage_in_bytes": f"{30 * GIB}\n",
+        },
+    )
+    total, free = host_memory(tmp_path)
+    assert (total.bytes, free.bytes) == (8 * GIB, GIB)
+
+
+def test_a_limit_counts_where_the_usage_cannot_be_read(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "proc/self/cgroup": "0::/box\n",
+            "sys/fs/cgroup/box/memory.max": f"{2 * GIB}\n",
+            "sys/fs/cgroup/box/memory.stat": f"inactive_file {GIB}\n",
+        },
+    )
+    assert [figure.bytes for figure in host_memory(tmp_path)] == [2 * GIB, 2 * GIB]
+
+
+def test_v1_number_that_means_unlimited_is_no_limit(tmp_path: Path) -> None:
     mount = "sys/fs/cgroup/memory"
     write(
         tmp_path,
@@ -93,6 +124,7 @@ def test_v1_number_that_means_unlimited_changes_nothing(tmp_path: Path) -> None:
             f"{mount}/memory.usage_in_bytes": "1000\n",
         },
     )
+    assert memory_limits(tmp_path) == []
     assert [figure.source for figure in host_memory(tmp_path)] == ["psutil", "psutil"]
 
 
@@ -136,11 +168,12 @@ def test_disk_of_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
     assert disk_free(tmp_path / "a" / "b").bytes > 0
 
 
-def test_probe_gives_every_figure_a_source() -> None:
+def test_probe_gives_every_figure_a_source_and_an_age() -> None:
     machine = probe()
     assert machine.cores >= 1
     assert machine.cpu
     for figure in (machine.ram_total, machine.ram_free, machine.disk_free):
         assert figure.bytes > 0
         assert figure.source
+        assert 0 <= figure.age_seconds < 3600
     assert machine.gpus or machine.notes

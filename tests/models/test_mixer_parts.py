@@ -8,7 +8,7 @@ import pytest
 import textbook
 import torch
 import torch.nn.functional as F
-from comparing import EXACT, assert_same, config, normal, relative_error
+from comparing import EXACT, assert_same, config, normal, relative_error, rotate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -18,7 +18,7 @@ from vixtui.models.mixers.depthwise import convolve_tokens
 from vixtui.models.mixers.fourier import _RealFourier, real_fourier
 from vixtui.models.mixers.nystromformer import pseudo_inverse, segment_means
 from vixtui.models.mixers.performer import orthogonal_features, redraw_features
-from vixtui.models.positions import rotate, rotations
+from vixtui.models.positions import rotations
 
 
 def stochastic(rows: int, columns: int, sharpness: float = 1.0) -> Tensor:

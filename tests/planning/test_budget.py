@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -7,15 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vixtui.errors import UsageError
-from vixtui.hardware.machine import Figure, Gpu, Machine
+from vixtui.hardware.machine import Backend, Figure, Gpu, Machine
 from vixtui.planning.budget import resolve_budget
 
 GB = 10**9
+ALWAYS_NOW = float("inf")
 MACHINE = Machine(
     cpu="Test",
     cores=2,
     ram_total=Figure(16 * GB, "psutil"),
-    ram_free=Figure(10 * GB, "cgroup v2 memory.max less usage"),
+    ram_free=Figure(10 * GB, "cgroup v2 memory.max less usage", read_at=ALWAYS_NOW),
     disk_free=Figure(100 * GB, "file system"),
     gpus=(),
     notes=(),
@@ -83,6 +85,25 @@ def test_full_gpu_is_left_alone() -> None:
     crowded = replace(MACHINE, gpus=(gpu(0, 10**8),))
     assert resolve_budget(crowded).device == "cpu"
     assert resolve_budget(crowded, device="cuda").device == "cuda:GPU-0"
+
+
+def test_memory_shared_with_the_system_leaves_it_as_much_as_on_the_cpu() -> None:
+    shared = replace(MACHINE, gpus=(replace(gpu(0, 10 * GB), shared=True),))
+    assert resolve_budget(shared).bytes == 8 * GB
+
+
+@pytest.mark.parametrize("backend", ["mps", "rocm", "xpu"])
+def test_a_gpu_that_is_not_nvidias_is_used_when_asked_for(backend: Backend) -> None:
+    other = replace(gpu(0, 6 * GB), backend=backend, uuid="")
+    machine = replace(MACHINE, gpus=(other,))
+    assert resolve_budget(machine).device == "cpu"
+    assert resolve_budget(machine, device=backend).device == other.device
+
+
+def test_a_figure_that_has_grown_old_is_not_called_one_of_now() -> None:
+    old = Figure(10 * GB, "psutil", read_at=time.time() - 200)
+    budget = resolve_budget(replace(MACHINE, ram_free=old))
+    assert budget.source == "80 % of 10.0 GB free 3:20 ago (psutil)"
 
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:2", "gpu", "", "mps"])

@@ -50,6 +50,16 @@ def say(*lines: str) -> str:
     return f"import sys\nfor line in sys.stdin:\n    print({chr(10).join(lines)!r}, flush=True)"
 
 
+def test_an_engine_counts_gpus_by_pci_bus_as_nvml_does(
+    play: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_DEVICE_ORDER", "FASTEST_FIRST")
+    answer = "json.dumps({'type': 'result', 'order': os.environ['CUDA_DEVICE_ORDER']})"
+    play(f"import json, os\ninput()\nprint({answer})")
+    with Engine() as engine:
+        assert engine.ask("predict") == {"order": "PCI_BUS_ID"}
+
+
 def test_questions_are_answered_in_turn_with_progress(play: Callable[[str], None]) -> None:
     play(ECHO)
     seen: list[dict[str, Any]] = []

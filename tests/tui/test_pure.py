@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import fake_engine
@@ -11,6 +12,7 @@ import tui_fakes
 from PIL import Image
 
 from vixtui.errors import DataError
+from vixtui.hardware.machine import Figure, Gpu
 from vixtui.planning.recipe import default_recipe
 from vixtui.runs import events as e
 from vixtui.runs.evaluation import Evaluation
@@ -145,6 +147,17 @@ def test_budgets_on_offer_never_exceed_what_is_free() -> None:
     offered = [text for text, _ in budget_choices(machine)]
     assert offered[0] is None
     assert offered[-1] == "8GB"
+
+
+def test_every_device_but_the_automatic_one_is_on_offer() -> None:
+    some = Figure(8 * 10**9, "nvml")
+    gpus = tuple(
+        Gpu(index=index, uuid=f"GPU-{index}", name="GPU", total=some, free=Figure(free, "nvml"))
+        for index, free in enumerate((4 * 10**9, 6 * 10**9))
+    )
+    machine = replace(tui_fakes.machine(), gpus=gpus)
+    devices = [device for text, device in budget_choices(machine) if text is None]
+    assert devices == [None, "cuda:GPU-0", "cpu"]
 
 
 def test_a_dumb_terminal_gets_letters_and_no_colour(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from vixtui.cli import attach, evaluate, predict, presets, probe, recommend, runs, train, version
+from vixtui.cli import (
+    attach,
+    check,
+    doctor,
+    evaluate,
+    predict,
+    presets,
+    probe,
+    recommend,
+    runs,
+    train,
+    version,
+)
 from vixtui.errors import ExitCode, UsageError
 from vixtui.paths import HOME_VARIABLE
 
@@ -20,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _module in (probe, recommend, train, attach, evaluate, predict):
+for _module in (probe, recommend, check, train, attach, evaluate, predict, doctor):
     _module.add_to(app)
 app.add_typer(runs.app, name="runs")
 app.add_typer(presets.app, name="presets")

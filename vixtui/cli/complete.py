@@ -28,4 +28,5 @@ def complete_data(incomplete: str) -> list[str]:
 
 def complete_device(incomplete: str) -> list[str]:
     """Return the devices that begin like `incomplete`."""
-    return [name for name in ("auto", "cpu", "cuda:0") if name.startswith(incomplete)]
+    names = ("auto", "cpu", "cuda:0", "mps", "rocm:0", "xpu:0")
+    return [name for name in names if name.startswith(incomplete)]

@@ -9,6 +9,8 @@ import typer
 from vixtui.cli.complete import complete_data, complete_device, complete_preset, complete_run
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+Csv = Annotated[bool, typer.Option("--csv", help="Print CSV on stdout.")]
+Seed = Annotated[int, typer.Option("--seed", help="Of everything random.", min=0)]
 Budget = Annotated[
     str | None,
     typer.Option(

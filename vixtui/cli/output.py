@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import compress
 from typing import Any, TextIO
 
@@ -18,6 +18,8 @@ from vixtui.text import safe
 
 JSON_SCHEMA_VERSION = 1
 _MIN_TEXT_WIDTH = 8
+# Some spreadsheets take the wide forms for the same signs.
+_FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 
 def can_draw(stream: TextIO) -> bool:
@@ -51,6 +53,23 @@ def print_json(content: Mapping[str, Any]) -> None:
     """
     record = {"schema_version": JSON_SCHEMA_VERSION, **content}
     print_raw(json.dumps(_jsonable(record), indent=2, allow_nan=False) + "\n")
+
+
+def print_csv(rows: Iterable[Sequence[str]]) -> None:
+    """Print rows, the heading first; no spreadsheet takes a cell for a formula."""
+    import csv
+    import io
+
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(
+        [_csv_cell(cell) for cell in row] for row in rows
+    )
+    print_raw(text.getvalue())
+
+
+def _csv_cell(text: str) -> str:
+    shown = safe(text, max_length=10_000)
+    return f"'{shown}" if shown.startswith(_FORMULA_STARTS) else shown
 
 
 def print_facts(facts: Sequence[tuple[str, str]], *, title: str = "") -> None:

@@ -10,7 +10,7 @@ import typer
 
 from vixtui.cli import narrate, output
 from vixtui.cli.models import ModelOption, find_weights, warm_engine
-from vixtui.cli.options import Json
+from vixtui.cli.options import Csv, Json
 
 
 def add_to(app: typer.Typer) -> None:
@@ -25,7 +25,7 @@ def predict(
     model: ModelOption = None,
     top: Annotated[int, typer.Option("--top", help="Classes a picture.", min=1, max=100)] = 3,
     json: Json = False,
-    csv: Annotated[bool, typer.Option("--csv", help="Print CSV on stdout.")] = False,
+    csv: Csv = False,
 ) -> None:
     """Name what is on pictures, with probabilities.
 
@@ -120,30 +120,17 @@ def _print_predictions(predictions: Sequence[dict[str, Any]]) -> None:
 
 
 def _print_csv(predictions: Sequence[dict[str, Any]]) -> None:
-    import csv
-    import io
-
     ranks = max((len(entry["top"]) for entry in predictions), default=0)
     heading = ["path", "error"]
     for rank in range(1, ranks + 1):
         heading += [f"class_{rank}", f"probability_{rank}"]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(heading)
+    rows = [heading]
     for entry in predictions:
-        cells = [_csv_cell(entry["path"]), _csv_cell(entry["error"] or "")]
+        cells = [entry["path"], entry["error"] or ""]
         for guess in entry["top"]:
-            cells += [_csv_cell(guess["class"]), f"{guess['probability']:.6f}"]
-        writer.writerow(cells + [""] * (len(heading) - len(cells)))
-    output.print_raw(text.getvalue())
-
-
-def _csv_cell(text: str) -> str:
-    """Return text that no spreadsheet takes for a formula and no terminal for a command."""
-    from vixtui.text import safe
-
-    shown = safe(text, max_length=10_000)
-    return f"'{shown}" if shown.startswith(("=", "+", "-", "@")) else shown
+            cells += [guess["class"], f"{guess['probability']:.6f}"]
+        rows.append(cells + [""] * (len(heading) - len(cells)))
+    output.print_csv(rows)
 
 
 def _relative(path: str) -> str:

@@ -78,7 +78,7 @@ def show(
         num_classes=classes,
         images=2000,
     )
-    machine = probe()
+    machine = probe("auto")
     needs = candidate(found.name, task, resolve_budget(machine), machine)
     if json:
         output.print_json(

@@ -1,11 +1,17 @@
-"""``vixtui probe``: what this machine has and where each figure comes from."""
+"""``vixtui probe``: what this machine has, and where each figure comes from."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from vixtui.cli import output
 from vixtui.cli.options import Json
+
+if TYPE_CHECKING:
+    from vixtui.hardware.machine import Figure, Gpu
 
 
 def add_to(app: typer.Typer) -> None:
@@ -14,33 +20,60 @@ def add_to(app: typer.Typer) -> None:
 
 
 def probe(json: Json = False) -> None:
-    """Show what this machine has and where each figure comes from."""
+    """Show what this machine has, each figure with source and age."""
     from dataclasses import asdict
 
     from vixtui.hardware.probe import probe as look
     from vixtui.paths import home
-    from vixtui.text import counted, format_bytes
+    from vixtui.text import counted
 
     machine = look()
     if json:
-        output.print_json(asdict(machine))
+        gpus = [{"device": gpu.device, **asdict(gpu, dict_factory=_entry)} for gpu in machine.gpus]
+        output.print_json({**asdict(machine, dict_factory=_entry), "gpus": gpus})
         return
-    rows = [
-        ("RAM, total", format_bytes(machine.ram_total.bytes), machine.ram_total.source),
-        ("RAM, free", format_bytes(machine.ram_free.bytes), machine.ram_free.source),
-        (
-            "disk, free",
-            format_bytes(machine.disk_free.bytes),
-            f"{machine.disk_free.source} of {home()}",
-        ),
-    ]
     output.print_line(f"{machine.cpu}, {counted(machine.cores, 'core')}")
+    rows = [
+        _row("RAM, total", machine.ram_total),
+        _row("RAM, free", machine.ram_free),
+        _row("disk, free", machine.disk_free, of=f" of {home()}"),
+    ]
     for gpu in machine.gpus:
-        output.print_line(f"GPU {gpu.index}: {gpu.name}, {gpu.uuid}")
-        rows += [
-            (f"GPU {gpu.index}, total", format_bytes(gpu.total.bytes), gpu.total.source),
-            (f"GPU {gpu.index}, free", format_bytes(gpu.free.bytes), gpu.free.source),
-        ]
-    output.print_table(("what", "amount", "source"), rows, numeric=("amount",))
+        title = f"GPU {gpu.number}"
+        output.print_line(f"{title}: {gpu.name}, {gpu.device}")
+        if gpu.processes:
+            output.print_line(f"{title}: {_describe_processes(gpu)}")
+        rows += [_row(f"{title}, total", gpu.total), _row(f"{title}, free", gpu.free)]
+        if gpu.reserved is not None:
+            rows.append(_row(f"{title}, reserved", gpu.reserved, of=", by the driver"))
+    output.print_table(("what", "amount", "age", "source"), rows, numeric=("amount", "age"))
     for remark in machine.notes:
         output.print_line(remark)
+
+
+def _row(what: str, figure: Figure, *, of: str = "") -> tuple[str, str, str, str]:
+    from vixtui.text import format_bytes, format_seconds
+
+    age = format_seconds(figure.age_seconds)
+    return what, format_bytes(figure.bytes), age, f"{figure.source}{of}"
+
+
+def _describe_processes(gpu: Gpu) -> str:
+    from vixtui.text import format_bytes
+
+    processes = gpu.processes or ()
+    amounts = (
+        f"{process.pid} ({'unknown' if process.bytes is None else format_bytes(process.bytes)})"
+        for process in processes
+    )
+    return f"also used by process {', '.join(amounts)}"
+
+
+def _entry(fields: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a dataclass as JSON-able fields; when a figure was read becomes how old it is."""
+    import time
+
+    entry = dict(fields)
+    if "read_at" in entry:
+        entry["age_seconds"] = round(max(0.0, time.time() - entry.pop("read_at")), 3)
+    return entry

@@ -53,7 +53,7 @@ def recommend(
 
     seconds = parse_seconds(time) if time else None
     task, task_name = _task(data, image_size, classes, images)
-    machine = probe()
+    machine = probe(device)
     memory = resolve_budget(machine, budget, None if device == "auto" else device)
     candidates = rank(task, memory, machine, seconds=seconds)
     require_fit(candidates, memory)

@@ -18,8 +18,9 @@ _WEAKEST = 3
 def print_summary(run: RunDirectory, progress: RunProgress) -> None:
     """Print what came out of a run; damaged test results are told on stderr and left out."""
     config, tested = run.config(), evaluation_of(run)
+    model = config.model
     facts = [
-        ("model", f"{config.preset}, {config.model.embed_dim} wide, {config.model.depth} deep"),
+        ("model", f"{config.preset}, {model.stages[-1].embed_dim} wide, {model.num_blocks} deep"),
         ("data", f"{config.data.source}, {len(config.data.classes)} classes"),
         *_training_facts(progress),
         *(evaluation_facts(tested) if tested else ()),

@@ -9,8 +9,9 @@ import typer
 
 from vixtui.cli import narrate, output
 from vixtui.cli.complete import complete_data, complete_preset
-from vixtui.cli.options import Budget, Device, ImageSize, Json, Time
+from vixtui.cli.options import Budget, Device, ImageSize, Json, Seed, Time
 from vixtui.cli.recommend import DEFAULT_DATA
+from vixtui.models.config import Recompute
 from vixtui.runs.config import Precision
 
 if TYPE_CHECKING:
@@ -82,18 +83,39 @@ def train(
     patience: Annotated[
         int | None, typer.Option("--patience", help="Stop after so many epochs no better.", min=0)
     ] = None,
+    redraw_features: Annotated[
+        int | None,
+        typer.Option("--redraw-features", help="Performer: new ones every N steps.", min=0),
+    ] = None,
+    model_options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="Change the preset: pooling=class, landmarks=0.1, dropout=0.1; repeatable.",
+            metavar="NAME=VALUE",
+        ),
+    ] = None,
     image_size: ImageSize = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of everything random.", min=0)] = 0,
+    seed: Seed = 0,
     threads: Annotated[
         int, typer.Option("--threads", help="CPU threads; 0: measure.", min=0, max=1024)
     ] = 0,
     precision: Annotated[
         Precision, typer.Option("--precision", help="auto measures which is faster.")
     ] = "auto",
+    recompute: Annotated[
+        Recompute,
+        typer.Option(
+            "--recompute", help="Less memory for more time: mlp, block; fast: the opposite."
+        ),
+    ] = "none",
     device: Device = "auto",
     name: Annotated[str | None, typer.Option("--name", help="Id of the run.")] = None,
     download: Annotated[
         bool, typer.Option("--download", help="Fetch a public data set if it is not here.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Check all pictures; stop at any problem.")
     ] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Start, and return at once.")] = False,
     json: Json = False,
@@ -108,6 +130,7 @@ def train(
     from vixtui.planning.budget import resolve_budget
     from vixtui.planning.recipe import default_recipe
     from vixtui.planning.start import prepare_run
+    from vixtui.planning.tuning import tune
     from vixtui.runs.process import start_training
     from vixtui.units import parse_seconds
 
@@ -117,6 +140,8 @@ def train(
     if download:
         _download(data)
     source = open_source(data, seed=seed, image_size=image_size)
+    if strict:
+        _refuse_problems(source)
     if flip is not None:
         source = replace(source, horizontal_flip=flip)
     given = {
@@ -129,14 +154,24 @@ def train(
         "color_jitter": color_jitter,
         "erase": erase,
         "patience": patience,
+        "redraw_features": redraw_features,
     }
     overrides = {option: value for option, value in given.items() if value is not None}
     recipe = default_recipe(source, epochs=epochs, seconds=seconds, **overrides)
-    machine = probe()
+    machine = probe(device)
     memory = resolve_budget(machine, budget, None if device == "auto" else device)
     choice = _choose(preset, source, memory, machine, recipe)
+    choice = tune(choice, model_options or [])
     run = prepare_run(
-        source, choice, memory, recipe, seed=seed, threads=threads, precision=precision, name=name
+        source,
+        choice,
+        memory,
+        recipe,
+        seed=seed,
+        threads=threads,
+        precision=precision,
+        recompute=recompute,
+        name=name,
     )
     _narrate(source, choice, memory, recipe, chosen_here=preset is None)
     if detach:
@@ -152,6 +187,24 @@ def train(
     raise typer.Exit(
         watch(run, start=lambda: start_training(run), seen=0, json=json, stop_on_interrupt=True)
     )
+
+
+def _refuse_problems(source: DataSource) -> None:
+    """Check a folder before anything of the run is written.
+
+    Raises:
+        DataError: when there is a problem; the kinds are told on stderr.
+    """
+    from vixtui.cli.check import look_through, refuse_problems
+    from vixtui.data.builtin import is_builtin
+    from vixtui.data.findings import headlines
+
+    if is_builtin(source.source):
+        return
+    report = look_through(source)
+    for line in headlines(report.problems):
+        narrate.note(line)
+    refuse_problems(report)
 
 
 def _choose(

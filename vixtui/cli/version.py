@@ -31,7 +31,7 @@ def version(json: Json = False) -> None:
         "vixtui": __version__,
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
-        **{package: _installed(package) for package in _PACKAGES},
+        **{package: installed_version(package) for package in _PACKAGES},
     }
     if json:
         output.print_json(versions)
@@ -39,7 +39,8 @@ def version(json: Json = False) -> None:
         output.print_facts([(name, found or "not installed") for name, found in versions.items()])
 
 
-def _installed(package: str) -> str | None:
+def installed_version(package: str) -> str | None:
+    """Return the version of a distribution by its metadata, None when it is not installed."""
     from importlib.metadata import PackageNotFoundError
     from importlib.metadata import version as installed
 

@@ -20,9 +20,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from vixtui.data.findings import Finding, Kind
 from vixtui.data.scan import EXTENSIONS, PictureFile, Walk
 from vixtui.data.split import Item, Split, stratified_split
 from vixtui.errors import DataError
@@ -38,6 +41,7 @@ _PART_OF_NAME = {
     "val": "validation", "valid": "validation", "validation": "validation",
     "test": "test", "testing": "test",
 }  # fmt: skip
+_OUTSIDE = "outside any class folder"
 _LAYOUT = "give each class a folder: PATH/CLASS/*.jpg or PATH/train/CLASS/*.jpg"
 
 ByClass = dict[str, list[PictureFile]]
@@ -52,6 +56,7 @@ class FolderContents:
     has_test: bool
     fingerprint: str
     notes: tuple[str, ...]
+    left_out: tuple[Finding, ...]
 
 
 def read_folder(root: str, *, seed: int) -> FolderContents:
@@ -66,20 +71,24 @@ def read_folder(root: str, *, seed: int) -> FolderContents:
     """
     walk = Walk(root)
     folders, files = walk.entries("")
-    if walk.unreadable:
+    if any(not found.path for found in walk.left_out):
         raise DataError("this folder cannot be read", where=root, remedy="check its permissions")
     notes: list[str] = []
-    loose = _count_pictures(files)
-    if _is_split(root, folders):
-        parts, loose_below = _read_parts(walk, folders)
-        loose += loose_below
+    is_split = _is_split(root, folders)
+    if is_split:
+        parts, below = _read_parts(walk, folders)
+        files += below
         if others := [name for name in folders if name.lower() not in _PART_OF_NAME]:
             notes.append(f"{_named('folder', others)} beside train: left out")
+            walk.left_out += (Finding(Kind.MISPLACED, name, "beside train") for name in others)
     else:
         parts = {"train": {name: walk.pictures(name) for name in folders}}
+    # Last, so that a link to a picture in a class folder does not take its place.
+    loose = [picture.path for name in files if (picture := walk.picture(name))]
     if loose:
-        notes.append(f"{_plural(loose, 'picture')} outside any class folder: left out")
-    classes = _usable_classes(root, parts, loose, notes)
+        notes.append(f"{_plural(len(loose), 'picture')} outside any class folder: left out")
+        walk.left_out += (Finding(Kind.MISPLACED, path, _OUTSIDE) for path in loose)
+    classes = _usable_classes(root, parts, len(loose), notes)
     labelled = {name: _labelled(name, part, classes, notes) for name, part in parts.items()}
     split = _complete(labelled, seed, notes)
     _note_single_pictures(parts["train"], classes, notes)
@@ -90,6 +99,10 @@ def read_folder(root: str, *, seed: int) -> FolderContents:
         has_test=bool(labelled.get("test")),
         fingerprint=_fingerprint(parts, classes),
         notes=tuple(notes),
+        left_out=(
+            *(_judged(found, depth=2 if is_split else 1) for found in walk.left_out),
+            *_class_findings(parts, classes),
+        ),
     )
 
 
@@ -105,16 +118,16 @@ def _is_split(root: str, folders: list[str]) -> bool:
     return False
 
 
-def _read_parts(walk: Walk, folders: list[str]) -> tuple[dict[str, ByClass], int]:
-    """Return pictures by part and class, train first, and the number outside class folders."""
+def _read_parts(walk: Walk, folders: list[str]) -> tuple[dict[str, ByClass], list[str]]:
+    """Return pictures by part and class, train first, and the files outside class folders."""
     parts: dict[str, ByClass] = {"train": {}, "validation": {}, "test": {}}
-    loose = 0
+    loose: list[str] = []
     for part, by_class in parts.items():
         for folder in folders:
             if _PART_OF_NAME.get(folder.lower()) != part:
                 continue
             names, files = walk.entries(folder)
-            loose += _count_pictures(files)
+            loose += (f"{folder}/{name}" for name in files)
             for name in names:
                 by_class.setdefault(name, []).extend(walk.pictures(f"{folder}/{name}"))
     return parts, loose
@@ -189,23 +202,68 @@ def _complete(labelled: dict[str, list[tuple[Item, int]]], seed: int, notes: lis
     return Split(train=tuple(train), validation=validation, test=test)
 
 
+def _judged(found: Finding, depth: int) -> Finding:
+    """Return a left-out link as what it is: its class is the folder at `depth` of its path."""
+    if found.kind is not Kind.DUPLICATE or found.path.count("/") < depth:
+        return found
+    here, there = (path.split("/")[:depth] for path in (found.path, found.same_as))
+    if here[-1] != there[-1]:
+        return replace(found, kind=Kind.TWO_CLASSES)
+    if _PART_OF_NAME.get(here[0].lower()) != _PART_OF_NAME.get(there[0].lower()) and depth == 2:
+        return replace(found, kind=Kind.LEAK)
+    return found
+
+
+def _class_findings(parts: dict[str, ByClass], classes: tuple[str, ...]) -> Iterator[Finding]:
+    """Yield what is odd about the class folders: empty, unknown, missing or alike ones."""
+    known = set(classes)
+    yield from (
+        Finding(Kind.CLASS, name, "no pictures to train on: left out")
+        for name in parts["train"]
+        if name not in known
+    )
+    for part, by_class in parts.items():
+        if part == "train" or not any(by_class.values()):
+            continue
+        for name in classes:
+            if not by_class.get(name):
+                yield Finding(Kind.CLASS, name, f"no pictures in {part}")
+        for name, pictures in by_class.items():
+            if name not in known:
+                what = f"in {part}, of a class unknown to train"
+                yield from (Finding(Kind.MISPLACED, picture.path, what) for picture in pictures)
+    alike: dict[str, str] = {}
+    for name in classes:
+        first = alike.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
+        if first != name:
+            yield Finding(Kind.CLASS, name, f"differs little from {first}", same_as=first)
+
+
 def _note_single_pictures(train: ByClass, classes: tuple[str, ...], notes: list[str]) -> None:
     if single := [name for name in classes if len(train[name]) == 1]:
         notes.append(f"{_named('class', single)} with a single picture: used for training")
 
 
 def _note_left_out(walk: Walk, split: Split, notes: list[str]) -> None:
-    if walk.ignored:
-        endings = ", ".join(
-            f"{count} {'.' + safe(ending, 12) if ending else 'without ending'}"
-            for ending, count in walk.ignored.most_common(5)
+    endings = Counter(
+        os.path.splitext(found.path)[1].lower()
+        for found in walk.left_out
+        if found.kind in (Kind.IGNORED, Kind.FORMAT)
+    )
+    if endings:
+        shown = ", ".join(
+            f"{count} {safe(ending, 13) or 'without ending'}"
+            for ending, count in endings.most_common(5)
         )
-        count = walk.ignored.total()
-        notes.append(f"{_plural(count, 'file')} of other kinds: left out ({endings})")
-    if walk.unreadable:
-        notes.append(f"{_plural(walk.unreadable, 'unreadable or special entry')}: left out")
-    if walk.repeated:
-        notes.append(f"{_plural(walk.repeated, 'link')} to what was counted already: left out")
+        notes.append(f"{_plural(endings.total(), 'file')} of other kinds: left out ({shown})")
+    links = [found.path for found in walk.left_out if found.same_as]
+    unreadable = [
+        found.path for found in walk.left_out if found.kind is Kind.UNUSABLE and not found.same_as
+    ]
+    if unreadable:
+        notes.append(f"{_named('unreadable or special entry', unreadable)}: left out")
+    if links:
+        notes.append(f"{_named('link', links)} to what was counted already: left out")
     used = (*split.train, *split.validation, *split.test)
     if animated := sum(str(item).lower().endswith(".gif") for item, _ in used):
         notes.append(f"{_plural(animated, 'GIF')}: the first frame is used")

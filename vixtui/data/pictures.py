@@ -23,13 +23,14 @@ from PIL import (  # noqa: F401
     WebPImagePlugin,
 )
 
+from vixtui.data.scan import special
 from vixtui.errors import DataError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 MAX_PIXELS = 64_000_000
 _REMEDY = "remove it, or save it as JPEG or PNG"
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
-_DEEP_MODES = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
+DEEP_MODES = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
 _ORIENTATION_TAG = 0x0112
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -40,6 +41,10 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_BRANDS = {
+    **dict.fromkeys((b"heic", b"heix", b"hevc", b"mif1", b"msf1"), "HEIC"),
+    **dict.fromkeys((b"avif", b"avis"), "AVIF"),
+}
 _BINARY_KINDS = (
     (b"\xff\xd8", "a damaged JPEG"),
     (b"\x89PNG", "a damaged PNG"),
@@ -47,6 +52,7 @@ _BINARY_KINDS = (
     (b"RIFF", "a damaged WebP or another RIFF file"),
     (b"II*\0", "a damaged TIFF"),
     (b"MM\0*", "a damaged TIFF"),
+    (b"P6\n", "a PPM"),
     (b"PK\3\4", "a ZIP archive"),
     (b"8BPS", "a Photoshop file"),
     (b"%PDF", "a PDF"),
@@ -59,6 +65,7 @@ _TEXT_KINDS = (
     ("%!ps", "PostScript"),
     ("%pdf", "a PDF"),
     ("simple  =", "FITS"),
+    ("version https://git-lfs", "a Git LFS pointer"),
 )
 
 # Pillow refuses pictures of more than twice this, also when a frame inside claims to be larger.
@@ -73,7 +80,7 @@ def read_header(path: str) -> tuple[int, int, bool]:
     Raises:
         DataError: when the file is no picture; nothing is decoded.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         return image.width, image.height, image.mode in _GREY_MODES
 
 
@@ -93,13 +100,20 @@ def read_picture(
     Raises:
         DataError: when the file cannot be used; says what it is.
     """
-    with _opened(path) as image:
-        if height and width:
-            side = 2 * max(height, width)
-            image.draft(None, (side, side))
-        image.load()
-        plain = _upright(_plain(image), image).convert("L" if grey else "RGB")
-        return fit(plain, height=height, width=width) if height and width else plain
+    with opened(path) as image:
+        return decoded(image, height=height, width=width, grey=grey)
+
+
+def decoded(
+    image: Image.Image, *, height: int | None = None, width: int | None = None, grey: bool = False
+) -> Image.Image:
+    """Return an opened picture as `read_picture` does; whatever fails is raised as it comes."""
+    if height and width:
+        side = 2 * max(height, width)
+        image.draft(None, (side, side))
+    image.load()
+    plain = _upright(_plain(image), image).convert("L" if grey else "RGB")
+    return fit(plain, height=height, width=width) if height and width else plain
 
 
 def fit(image: Image.Image, *, height: int, width: int) -> Image.Image:
@@ -117,12 +131,17 @@ def fit(image: Image.Image, *, height: int, width: int) -> Image.Image:
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[Image.Image]:
-    """Open a picture; whatever goes wrong inside the block is a `DataError` that names it."""
+def opened(path: str) -> Iterator[Image.Image]:
+    """Open a picture; whatever goes wrong inside the block is a `DataError` that names it.
+
+    Raises:
+        DataError: when the file cannot be used; says what it is.
+    """
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
-            raise DataError("not a regular file", where=path, remedy="remove it")
+            what = f"not a regular file but {special(status)}"
+            raise DataError(what, where=path, remedy="remove it")
         if status.st_size == 0:
             raise DataError("not a picture but an empty file", where=path, remedy="remove it")
         with Image.open(path, formats=FORMATS) as image:
@@ -148,6 +167,8 @@ def _failure(error: Exception) -> tuple[str, str]:
     if isinstance(error, OSError) and error.errno is not None:
         return error.strerror or "cannot be read", "check the path and its permissions"
     text = str(error) or type(error).__name__
+    if "MAX_TEXT" in text:
+        return "a text or colour profile in it unpacks to too much", _REMEDY
     if "truncated" in text or "Truncated" in text:
         return "the picture is cut off (truncated)", _REMEDY
     return f"the picture is damaged: {text[:120]}", _REMEDY
@@ -158,7 +179,7 @@ def _kind(path: str) -> str:
     with open(path, "rb") as file:
         head = file.read(512)
     if head[4:8] == b"ftyp":
-        return "HEIC, AVIF or video"
+        return _BRANDS.get(head[8:12], "HEIC, AVIF or video")
     for magic, kind in _BINARY_KINDS:
         if head.startswith(magic):
             return kind
@@ -174,7 +195,7 @@ def _kind(path: str) -> str:
 
 def _plain(image: Image.Image) -> Image.Image:
     """Return `image` in mode L or RGB: depth scaled, transparency on white."""
-    if image.mode in _DEEP_MODES:
+    if image.mode in DEEP_MODES:
         return _eight_bit(image)
     if image.has_transparency_data:
         grey = image.mode in _GREY_MODES
@@ -201,8 +222,13 @@ def _eight_bit(image: Image.Image) -> Image.Image:
 
 def _upright(plain: Image.Image, image: Image.Image) -> Image.Image:
     """Turn `plain` as the camera's EXIF note in `image` says; damaged notes are not obeyed."""
-    try:
-        turn = _TURNS.get(image.getexif().get(_ORIENTATION_TAG, 1))
-    except Exception:  # EXIF readers raise whatever the damage leads to
-        return plain
+    turn = turn_of(image)
     return plain if turn is None else plain.transpose(turn)
+
+
+def turn_of(image: Image.Image) -> Image.Transpose | None:
+    """Return how an opened picture is turned upright, if it is not."""
+    try:
+        return _TURNS.get(image.getexif().get(_ORIENTATION_TAG, 1))
+    except Exception:  # EXIF readers raise whatever the damage leads to
+        return None

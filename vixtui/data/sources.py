@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from vixtui.data import builtin
+from vixtui.data.findings import Finding
 from vixtui.data.folder import read_folder
 from vixtui.data.split import Split
 from vixtui.errors import DataError, UsageError
@@ -34,6 +35,7 @@ class DataSource:
         split: who trains, validates, tests.
         has_test: whether the source itself says which pictures are for testing.
         notes: one line each on what was left out or assumed.
+        left_out: every file that was, and what is odd about the class folders.
     """
 
     source: str
@@ -46,6 +48,7 @@ class DataSource:
     split: Split
     has_test: bool = True
     notes: tuple[str, ...] = ()
+    left_out: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -183,6 +186,7 @@ def _open_folder(root: str, seed: int, image_size: int | None) -> DataSource:
         split=contents.split,
         has_test=contents.has_test,
         notes=contents.notes,
+        left_out=contents.left_out,
     )
 
 

@@ -8,10 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from vixtui.data import builtin
-from vixtui.data.decode import decode, to_tensor
+from vixtui.data.decode import to_tensor
+from vixtui.data.examine import PictureFacts, examine
 from vixtui.data.split import Item, Labelled
 from vixtui.errors import DataError, DoesNotFitError
 from vixtui.hardware.host import host_memory
@@ -31,7 +33,12 @@ class Pictures:
 
 
 def load_pictures(
-    data: DataConfig, items: Labelled, *, on_unusable: Callable[[str], None], threads: int
+    data: DataConfig,
+    items: Labelled,
+    *,
+    on_unusable: Callable[[str], None],
+    on_usable: Callable[[Item, PictureFacts], None] | None = None,
+    threads: int,
 ) -> Pictures:
     """Decode or draw pictures, in the order of `items`, at the size that the model sees.
 
@@ -39,6 +46,7 @@ def load_pictures(
         data: where they come from, and height, width, channels.
         items: (picture, label) pairs.
         on_unusable: told one line, safe to show, for each picture left out, in order.
+        on_usable: told of each picture from a file, in order.
         threads: decoders at a time.
 
     Raises:
@@ -49,28 +57,36 @@ def load_pictures(
     _check_memory(shape)
     images = torch.empty(shape, dtype=torch.uint8)
 
-    def load_chunk(start: int) -> list[DataError | None]:
-        """Fill one stretch of `images`; return what went wrong, picture by picture."""
-        problems: list[DataError | None] = []
+    def load_chunk(start: int) -> list[PictureFacts | DataError | None]:
+        """Fill one stretch of `images`; return what is known, picture by picture."""
+        known: list[PictureFacts | DataError | None] = []
         for index in range(start, min(start + _CHUNK, len(items))):
             try:
-                images[index] = _load(data, items[index][0])
-                problems.append(None)
+                image, facts = _load(data, items[index][0])
+                images[index] = to_tensor(image)
+                known.append(facts)
             except DataError as error:
-                problems.append(error)
-        return problems
+                known.append(error)
+        return known
 
     with ThreadPoolExecutor(max(1, threads)) as pool:
         chunks = pool.map(load_chunk, range(0, len(items), _CHUNK))
-        problems = [problem for chunk in chunks for problem in chunk]
-    for problem in filter(None, problems):
-        on_unusable(problem.message)
-    kept = [index for index, problem in enumerate(problems) if problem is None]
+        known = [entry for chunk in chunks for entry in chunk]
+    kept: list[int] = []
+    problems: list[DataError] = []
+    for index, entry in enumerate(known):
+        if isinstance(entry, DataError):
+            problems.append(entry)
+            on_unusable(entry.message)
+            continue
+        kept.append(index)
+        if entry is not None and on_usable is not None:
+            on_usable(items[index][0], entry)
     if items and not kept:
         raise DataError(
             f"none of {len(items):,} pictures can be used",
             where=data.source,
-            remedy=_first(problems),
+            remedy=f"the first is {problems[0].what} ({problems[0].where})",
         )
     return Pictures(
         images=images if len(kept) == len(items) else images[kept],
@@ -79,13 +95,13 @@ def load_pictures(
     )
 
 
-def _load(data: DataConfig, item: Item) -> Tensor:
-    height, width = data.image_height, data.image_width
+def _load(data: DataConfig, item: Item) -> tuple[Image.Image, PictureFacts | None]:
+    height, width, grey = data.image_height, data.image_width, data.in_channels == 1
     if builtin.is_builtin(data.source):
         image = builtin.draw(data.source, item, height=height, width=width)
-        return to_tensor(image.convert("L" if data.in_channels == 1 else "RGB"))
+        return image.convert("L" if grey else "RGB"), None
     path = os.path.join(data.source, str(item))
-    return decode(path, height=height, width=width, channels=data.in_channels)
+    return examine(path, height=height, width=width, grey=grey)
 
 
 def _check_memory(shape: tuple[int, int, int, int]) -> None:
@@ -98,8 +114,3 @@ def _check_memory(shape: tuple[int, int, int, int]) -> None:
             where=f"{shape[3]}×{shape[2]} pixels",
             remedy="choose a smaller --image-size",
         )
-
-
-def _first(problems: list[DataError | None]) -> str:
-    problem = next(filter(None, problems))
-    return f"the first is {problem.what} ({problem.where})"

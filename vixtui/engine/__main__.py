@@ -1,7 +1,8 @@
-"""Entry point of the engine process: ``train RUN_DIR`` or ``serve``."""
+"""Entry point of the engine process: ``train RUN_DIR``, ``serve`` or ``devices``."""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -45,7 +46,12 @@ def main() -> int:
             from vixtui.engine.serve import serve
 
             return serve()
-    print("error: the engine is started by vixtui: train RUN_DIR or serve", file=sys.stderr)
+        case ["devices"]:
+            from vixtui.engine.devices import describe_devices
+
+            print(json.dumps(describe_devices()))
+            return ExitCode.OK
+    print("error: the engine is started by vixtui, not by hand", file=sys.stderr)
     return ExitCode.USAGE
 
 

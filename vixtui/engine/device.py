@@ -12,26 +12,42 @@ from vixtui.errors import UsageError
 
 
 def select(name: str) -> torch.device:
-    """Return the torch device of a plan: ``cpu`` or ``cuda:<uuid>``.
+    """Return the torch device of a plan: ``cpu`` or as `vixtui.hardware.machine.Gpu.device`.
 
-    A GPU is made the only visible one by its UUID, because NVML and CUDA may count differently.
-    Must run before CUDA is used.
+    An NVIDIA GPU is made the only visible one by its UUID, because NVML and CUDA may count
+    differently. Must run before CUDA is used.
 
     Raises:
-        UsageError: when the device cannot be used.
+        UsageError: when torch cannot use the device, or CUDA offers another GPU than that.
     """
-    if name.startswith("cuda:"):
-        os.environ["CUDA_VISIBLE_DEVICES"] = name.removeprefix("cuda:")
-        if not torch.cuda.is_available():
-            raise UsageError("CUDA cannot use this GPU", where=name, remedy="try --device cpu")
-        return torch.device("cuda:0")
-    return torch.device("cpu")
+    family, _, which = name.partition(":")
+    if family == "cpu":
+        return torch.device("cpu")
+    if family == "cuda":
+        os.environ["CUDA_VISIBLE_DEVICES"], which = which, "0"
+    # torch drives ROCm under CUDA's name.
+    device = torch.device("cuda" if family == "rocm" else family, int(which or 0))
+    found = torch.accelerator.current_accelerator(check_available=True)
+    usable = found is not None and found.type == device.type
+    if not usable or device.index >= torch.accelerator.device_count():
+        raise UsageError("torch cannot use this GPU", where=name, remedy="try --device cpu")
+    if family == "cuda" and not _is_meant(device, name):
+        raise UsageError("CUDA offers another GPU", where=name, remedy="try --device cpu")
+    return device
+
+
+def _is_meant(device: torch.device, name: str) -> bool:
+    """Tell whether CUDA's GPU is the plan's; a UUID of zeros, or a slice's GPU's, tells nothing."""
+    uuid = str(torch.cuda.get_device_properties(device).uuid)
+    return name.startswith("cuda:MIG-") or name.endswith(uuid) or not uuid.strip("0-")
 
 
 def peak_memory_bytes(device: torch.device) -> int:
     """Return the most memory used so far: of torch's allocator on a GPU, else of the process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
+    if device.type == "mps":  # keeps no record of the most; what it holds now includes its cache
+        return torch.mps.driver_allocated_memory()
+    if device.type != "cpu":
+        return torch.accelerator.max_memory_allocated(device)
     if sys.platform == "win32":
         return int(psutil.Process().memory_info().peak_wset)
     import resource

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from vixtui.data.augment import augment
 from vixtui.engine.inputs import Normalise
 from vixtui.engine.seeding import derived_seed, generator
+from vixtui.models.mixers.performer import redraw_features
 from vixtui.models.vision_xformer import VisionXFormer, build
 from vixtui.runs.config import RunConfig
 from vixtui.runs.weights import Preprocessing
@@ -47,7 +48,7 @@ class Learner:
         self._normalise = Normalise(preprocessing, device)
         self.precision = "fp32"
         torch.manual_seed(derived_seed(config.seed, "weights", 0))
-        self.model = build(config.model).to(device)
+        self.model = build(config.model, recompute=config.plan.recompute).to(device)
         self.averaged: VisionXFormer = (
             copy.deepcopy(self.model) if config.recipe.ema else self.model
         )
@@ -65,6 +66,9 @@ class Learner:
         """
         for group in self.optimizer.param_groups:
             group["lr"] = lr
+        redraw = self._config.recipe.redraw_features
+        if redraw and step and step % redraw == 0:
+            self._redraw_features(step)
         update = self.accumulate(images, labels, step=step)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -118,6 +122,10 @@ class Learner:
         averages: list[Tensor] = list(self.averaged.parameters())
         torch._foreach_lerp_(averages, list(self.model.parameters()), 1 - decay)
 
+    def _redraw_features(self, step: int) -> None:
+        for model in (self.model, self.averaged):
+            redraw_features(model, generator(self._config.seed, "features", step))
+
     def tensors(self) -> dict[str, Tensor]:
         """Return every tensor an exact resume needs, by name."""
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
@@ -151,12 +159,16 @@ class Learner:
                 }
 
 
+# Tables by position, though they have the shape of matrices.
+_UNDECAYED = ("positions", "class_token", "residual")
+
+
 def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
     """Weight decay is for matrices and kernels; not for biases, norms, positions, class token."""
     decayed: list[nn.Parameter] = []
     kept: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
-        plain = parameter.ndim < 2 or name in ("positions", "class_token")
+        plain = parameter.ndim < 2 or name.rpartition(".")[2] in _UNDECAYED
         (kept if plain else decayed).append(parameter)
     return [
         {"params": decayed, "weight_decay": weight_decay},

@@ -17,20 +17,18 @@ import psutil
 import torch
 
 from vixtui import __version__
-from vixtui.data.split import Labelled, Split
-from vixtui.data.tensors import Pictures, load_pictures
 from vixtui.engine import calibrate, evaluate
 from vixtui.engine.device import peak_memory_bytes, select
 from vixtui.engine.inputs import Normalise, measure
+from vixtui.engine.intake import take_in
 from vixtui.engine.learner import Learner, Update
 from vixtui.engine.reporter import Reporter
 from vixtui.engine.schedule import learning_rate
 from vixtui.engine.seeding import epoch_order
 from vixtui.engine.state import TrainState, load_state, save_state, saved_step
 from vixtui.engine.weights import load_weights, save_weights
-from vixtui.errors import DataError, UsageError
+from vixtui.errors import UsageError
 from vixtui.files import write_atomically
-from vixtui.hardware.host import usable_cores
 from vixtui.runs import events
 from vixtui.runs.control import Inbox
 from vixtui.runs.directory import RunDirectory
@@ -99,36 +97,21 @@ class Training:
     # --- before the first step ---
 
     def _load_pictures(self) -> None:
-        started = time.perf_counter()
-        try:
-            split = Split.from_json(self._run.split_path.read_bytes())
-        except (OSError, ValueError) as error:
-            raise DataError(
-                "the split is missing or damaged", where=self._run.split_path
-            ) from error
-        self._test_items = split.test
-        self._train, missing = self._load(split.train)
-        self._validation, missing_too = self._load(split.validation)
-        if not len(self._train.labels):
-            raise DataError("no training picture can be used", where=self._config.data.source)
+        started, config = time.perf_counter(), self._config
+        pictures = take_in(config, self._run.split_path, warn=self._reporter.warn)
+        self._train, self._validation = pictures.train, pictures.validation
+        self._tested = pictures.test
+        # The clock of a run does not count its test, nor what is read for it.
+        self._paused_seconds += pictures.test_seconds
         self._reporter.write(
             events.DataChecked,
             train=len(self._train.labels),
             validation=len(self._validation.labels),
-            test=len(split.test),
-            unusable=missing + missing_too,
-            num_classes=len(self._config.data.classes),
+            test=len(self._tested.labels),
+            unusable=pictures.unusable,
+            num_classes=len(config.data.classes),
             seconds=time.perf_counter() - started,
         )
-
-    def _load(self, items: Labelled) -> tuple[Pictures, int]:
-        pictures = load_pictures(
-            self._config.data,
-            items,
-            on_unusable=self._reporter.warn,
-            threads=self._config.plan.threads or usable_cores(),
-        )
-        return pictures, len(items) - len(pictures.labels)
 
     def _build(self) -> None:
         preprocessing = measure(self._train.images)
@@ -373,20 +356,19 @@ class Training:
     # --- after the last step ---
 
     def _test(self) -> None:
-        pictures, _ = self._load(self._test_items)
-        if not len(pictures.labels):
+        if not len(self._tested.labels):
             return
-        self._reporter.write(events.TestStarted, split="test", images=len(pictures.labels))
+        self._reporter.write(events.TestStarted, split="test", images=len(self._tested.labels))
         model, card = load_weights(self._run.model_path)
         logits, speed = evaluate.timed_logits(
             model.to(self._device),
-            pictures.images,
+            self._tested.images,
             self._normalise,
             batch_size=4 * self._config.plan.micro_batch,
         )
         result = evaluate.report(
             logits,
-            pictures,
+            self._tested,
             classes=card.classes,
             source=self._config.data.source,
             split="test",

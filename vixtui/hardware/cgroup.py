@@ -22,6 +22,10 @@ class MemoryLimit:
     free_bytes: int
 
 
+# "No limit" in version 1 is the largest number of whole pages that fits 63 bits.
+_UNLIMITED = 2**62
+
+
 def memory_limits(root: Path = Path("/")) -> list[MemoryLimit]:
     """Return every memory limit from this process's group up to the top; empty off Linux.
 
@@ -79,22 +83,25 @@ def _limit_v2(folder: Path) -> MemoryLimit | None:
         for name in ("memory.max", "memory.high")
         if (value := _number(folder / name)) is not None
     ]
-    usage = _number(folder / "memory.current")
-    if not limits or usage is None:
+    if not limits:
         return None
     limit, name = min(limits)
+    usage = _number(folder / "memory.current") or 0
     cache = _statistic(folder / "memory.stat", "inactive_file")
-    return MemoryLimit(Figure(limit, f"cgroup v2 {name}"), max(0, limit - usage + cache))
+    return _memory_limit(limit, f"cgroup v2 {name}", usage - cache)
 
 
 def _limit_v1(folder: Path) -> MemoryLimit | None:
     limit = _number(folder / "memory.limit_in_bytes")
-    usage = _number(folder / "memory.usage_in_bytes")
-    if limit is None or usage is None:
+    if limit is None or limit >= _UNLIMITED:
         return None
+    usage = _number(folder / "memory.usage_in_bytes") or 0
     cache = _statistic(folder / "memory.stat", "total_inactive_file")
-    source = "cgroup v1 memory.limit_in_bytes"
-    return MemoryLimit(Figure(limit, source), max(0, limit - usage + cache))
+    return _memory_limit(limit, "cgroup v1 memory.limit_in_bytes", usage - cache)
+
+
+def _memory_limit(limit: int, source: str, used: int) -> MemoryLimit:
+    return MemoryLimit(Figure(limit, source), free_bytes=min(limit, max(0, limit - used)))
 
 
 def _number(path: Path) -> int | None:

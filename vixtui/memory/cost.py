@@ -63,13 +63,14 @@ def step_cost(
         return step.peak_bytes(micro_batch) - _BYTES_A_PARAMETER * step.parameters
 
     grey, extra_classes = model.in_channels == 1, model.num_classes - BASIS_CLASSES
+    width = model.stages[-1].embed_dim
     weights = parabola(lambda step: step.grey_parameters if grey else step.parameters)
-    parameters = round(weights) + (model.embed_dim + 1) * extra_classes
+    parameters = round(weights) + (width + 1) * extra_classes
     activations = _interpolate(figures, model, activation_bytes, _between_two)
     activations += _BYTES_A_LOGIT * micro_batch * extra_classes
     kept_gradients = _GRADIENT_BYTES * parameters if micro_batch < batch_size else 0
     flops_per_image = parabola(lambda step: step.flops_per_image)
-    flops_per_image += _FLOPS_A_WEIGHT * model.embed_dim * extra_classes
+    flops_per_image += _FLOPS_A_WEIGHT * width * extra_classes
     passes = -(-batch_size // micro_batch)
     return StepCost(
         parameters=parameters,

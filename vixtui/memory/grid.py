@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from vixtui.presets import DEFAULT_SIZE, Preset
 
-_FIXED_PATCH_TOKENS = (8, 16, 32, 64)
 _SMALLEST_SIDE = 8
 _LARGEST_SIDE = 512
 # A larger model with a convolutional stem on larger pictures is nothing for a small machine.
@@ -13,24 +12,18 @@ _LARGEST_STEM_SIDE = 256
 
 def largest_side(preset: Preset) -> int:
     """Return the largest picture that a preset is offered for, in pixels a side."""
-    if preset.tokens_per_side is None:
-        return 2 * max(traced_sizes(preset))
-    stem = preset.options["embedding"] == "conv" and preset.size != DEFAULT_SIZE
+    stem = "stem_depth" in preset.options and preset.size != DEFAULT_SIZE
     return _LARGEST_STEM_SIDE if stem else _LARGEST_SIDE
 
 
 def traced_sizes(preset: Preset) -> tuple[int, ...]:
     """Return sides of square pictures in pixels, so that every patch size has a few token counts.
 
-    A preset with a fixed patch size is traced for four token counts. Otherwise the patch size
-    follows from the picture, and each one is traced for the fewest tokens, one and a half times
-    and nearly twice as many a side. Linear patches of other sizes differ only in the projection
-    and the picture itself, both linear in the area: two patch sizes are enough.
+    The patch size follows from the picture, and each one is traced for the fewest tokens, one and a
+    half times and nearly twice as many a side. Linear patches of other sizes differ only in the
+    projection and the picture itself, both linear in the area: two patch sizes are enough.
     """
     aim = preset.tokens_per_side
-    if aim is None:
-        patch = int(preset.options["patch_size"])
-        return tuple(patch * tokens for tokens in _FIXED_PATCH_TOKENS)
     largest = largest_side(preset) // aim
     linear = preset.options["embedding"] == "linear"
     patches = (1, largest) if linear else [2**power for power in range(largest.bit_length() - 1)]

@@ -6,20 +6,16 @@ Letters: b pictures, n tokens, d embed_dim.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from vixtui.models.config import StageConfig
+from vixtui.models.config import Recompute, StageConfig
 from vixtui.models.mixers import build_mixer
 from vixtui.models.mixers.performer import Performer
+from vixtui.models.mlp import Mlp
 from vixtui.models.positions import rotations
-
-Recompute = Literal["fast", "none", "mlp", "block"]
-"""What the backward pass computes again instead of finding it kept: `block` everything inside a
-block, `mlp` the MLP and its norm, `none` no more than is cheap, `fast` nothing at all."""
 
 
 class Block(nn.Module):
@@ -32,9 +28,9 @@ class Block(nn.Module):
         self.mixer = build_mixer(stage)
         self.mlp_norm = nn.LayerNorm(stage.embed_dim)
         self.mlp = Mlp(stage.embed_dim, model.mlp_ratio, model.dropout)
-        total = sum(other.depth for other in model.stages)
         earlier = sum(other.depth for other in model.stages[: stage.index])
-        self.drop_path = DropPath(model.drop_path * (earlier + index) / max(1, total - 1))
+        rise = (earlier + index) / max(1, model.num_blocks - 1)
+        self.drop_path = DropPath(model.drop_path * rise)
         self.recompute = recompute
         self.draws = model.dropout > 0 or model.drop_path > 0
         if isinstance(self.mixer, Performer):
@@ -59,24 +55,6 @@ class Block(nn.Module):
 
     def _mlp_branch(self, x: Tensor) -> Tensor:
         return self.drop_path(self.mlp(self.mlp_norm(x)))
-
-
-class Mlp(nn.Module):
-    """Two linear maps with a GELU between."""
-
-    def __init__(self, embed_dim: int, ratio: float, dropout: float) -> None:
-        super().__init__()
-        hidden = round(embed_dim * ratio)
-        self.expand = nn.Linear(embed_dim, hidden)
-        self.activation = nn.GELU()
-        self.reduce = nn.Linear(hidden, embed_dim)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(b, n, d) → (b, n, d)."""
-        hidden = self.dropout(self.activation(self.expand(x)))  # (b, n, ratio·d)
-        output: Tensor = self.dropout(self.reduce(hidden))
-        return output
 
 
 class DropPath(nn.Module):

@@ -16,6 +16,9 @@ Positions = Literal["learned", "rotary", "rotary-2d", "attention-bias", "none"]
 Pooling = Literal["mean", "class", "sequence"]
 Projection = Literal["linear", "conv"]
 Downsampling = Literal["conv", "attention"]
+Recompute = Literal["fast", "none", "mlp", "block"]
+"""What a backward pass computes again instead of finding it kept: `block` everything inside a
+block, `mlp` the MLP and its norm, `none` no more than is cheap, `fast` not even that."""
 
 PerStage = int | tuple[int, ...]
 """One number for a model of one stage, or a number for each stage."""
@@ -62,7 +65,8 @@ class ModelConfig:
             by pooling (`conv-pool`, CCT), or one convolution of `overlapping` patches (CvT).
         positions: `learned` table, `rotary` over raster order (the paper), `rotary-2d` over rows
             and columns, an `attention-bias` by offset (LeViT), or `none`.
-        pooling: `mean` over tokens, a `class` token, or a learned weighting of the `sequence` (CCT).
+        pooling: `mean` over tokens, a `class` token, or a learned weighting of the `sequence`
+            (CCT).
         projection: queries, keys and values by a `linear` map or by a depth-wise `conv` before it
             (CvT).
         downsampling: between stages, by an overlapping `conv` (CvT) or by `attention` with fewer
@@ -231,6 +235,11 @@ class ModelConfig:
         return rows * columns + (self.pooling == "class")
 
     @property
+    def num_blocks(self) -> int:
+        """Blocks of all stages."""
+        return sum(stage.depth for stage in self.stages)
+
+    @property
     def rotary(self) -> bool:
         """Whether queries and keys are rotated."""
         return self.positions in ("rotary", "rotary-2d")
@@ -272,7 +281,7 @@ class ModelConfig:
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(values) - known):
             raise ValueError(f"unknown model option: {', '.join(unknown)}")
-        options = {
+        options: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in values.items()
         }

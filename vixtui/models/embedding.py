@@ -38,16 +38,19 @@ class LinearPatches(nn.Module):
     def __init__(self, in_channels: int, embed_dim: int, patch_size: int) -> None:
         super().__init__()
         self.patch_size = patch_size
-        self.projection = nn.Conv2d(in_channels, embed_dim, patch_size, stride=patch_size)
+        self.projection = nn.Linear(in_channels * patch_size**2, embed_dim)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(b, c, h, w) → (b, d, rows, columns)."""
+        """(b, c, h, w) → (b, d, rows, columns), channels innermost."""
+        size = self.patch_size
         height, width = images.shape[-2:]
-        right, bottom = -width % self.patch_size, -height % self.patch_size
+        right, bottom = -width % size, -height % size
         if right or bottom:
             images = F.pad(images, (0, right, 0, bottom))
-        patches: Tensor = self.projection(images)
-        return patches
+        patches = images.unflatten(3, (-1, size)).unflatten(2, (-1, size))
+        patches = patches.permute(0, 2, 4, 1, 3, 5).flatten(3)  # (b, rows, columns, c·size²)
+        embedded: Tensor = self.projection(patches)
+        return embedded.permute(0, 3, 1, 2)
 
 
 class OverlappingPatches(nn.Module):
@@ -151,8 +154,11 @@ def convolve(features: Tensor, convolution: nn.Module) -> Tensor:
 
 
 def stem_widths(embed_dim: int, depth: int) -> list[int]:
-    """Return output channels of each convolution: a quarter of `embed_dim`, doubling up to it."""
-    first = max(embed_dim // 4, 1)
+    """Return output channels of each convolution, doubling from a quarter of `embed_dim` up to it.
+
+    Two convolutions begin with half of it.
+    """
+    first = max(embed_dim >> min(depth - 1, 2), 1)
     return [*(min(first << index, embed_dim) for index in range(depth - 1)), embed_dim]
 
 

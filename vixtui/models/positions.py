@@ -5,6 +5,8 @@ Letters: b pictures, h heads, n tokens, e head_dim, q queries, k keys.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -34,16 +36,59 @@ def rotations(stage: StageConfig) -> Tensor:
     return torch.stack((angles.cos(), angles.sin()), -1).float()
 
 
-def rotate(x: Tensor, table: Tensor) -> Tensor:
-    """Rotate neighbouring channel pairs of (…, n, e) by the rotations (n, e/2, 2) of the tokens.
+def rotate_(x: Tensor, table: Tensor, width: int | None = None) -> Tensor:
+    """Rotate neighbouring pairs of the first `width` channels of (b, n, c), in place, and return x.
 
-    A pair is a complex number, its rotation a product: one kernel, of which the backward pass needs
-    the table alone. There are no complex numbers of 16 bits: these are rotated in float32.
+    Args:
+        x: projections of tokens, heads side by side, that nothing else needs as they were.
+        table: rotations (n, e/2, 2) of the tokens, the same for every head.
+        width: channels to rotate, a multiple of e; all if None.
     """
+    width = x.shape[-1] if width is None else width
+    if torch.compiler.is_compiling():  # compilers do without in-place tricks, and exports must
+        return torch.cat((_rotated(x[..., :width], table), x[..., width:]), -1)
+    rotated: Tensor = _Rotation.apply(x, table, width)
+    return rotated
+
+
+class _Rotation(torch.autograd.Function):
+    """A pair is a complex number, its rotation a product, its gradient turns back by as much."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, table: Tensor, width: int) -> Tensor:
+        ctx.save_for_backward(table)
+        ctx.width = width
+        ctx.mark_dirty(x)
+        part = x[..., :width]
+        if x.dtype in (torch.float32, torch.float64):
+            _pairs(part, table).mul_(_complex(table, x.dtype))
+        else:
+            part.copy_(_rotated(part, table))
+        return x
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (table,) = ctx.saved_tensors
+        turned = _rotated(gradient[..., : ctx.width], table * table.new_tensor([1, -1]))
+        rest = gradient[..., ctx.width :]
+        return torch.cat((turned, rest), -1) if rest.shape[-1] else turned, None, None
+
+
+def _rotated(x: Tensor, table: Tensor) -> Tensor:
+    """(b, n, c) → (b, n, c). There are no complex numbers of 16 bits: float32 stands in."""
     precise = x.to(torch.promote_types(x.dtype, torch.float32))
-    pairs = torch.view_as_complex(precise.unflatten(-1, (-1, 2)))  # (…, n, e/2)
-    turned = pairs * torch.view_as_complex(table.to(precise.dtype))
-    return torch.view_as_real(turned).flatten(-2).to(x.dtype)
+    turned = _pairs(precise, table) * _complex(table, precise.dtype)
+    return torch.view_as_real(turned).flatten(-3).to(x.dtype)
+
+
+def _pairs(x: Tensor, table: Tensor) -> Tensor:
+    """(b, n, c) → complex (b, n, c/e, e/2), a view."""
+    return torch.view_as_complex(x.unflatten(-1, (-1, table.shape[1], 2)))
+
+
+def _complex(table: Tensor, dtype: torch.dtype) -> Tensor:
+    """(n, e/2, 2) → complex (n, 1, e/2)."""
+    return torch.view_as_complex(table.to(dtype))[:, None]
 
 
 class AttentionBias(nn.Module):

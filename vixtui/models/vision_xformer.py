@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vixtui.models.blocks import Block, Recompute, SequencePooling, ShrinkingAttention
-from vixtui.models.config import ModelConfig, StageConfig
+from vixtui.models.blocks import Block, SequencePooling, ShrinkingAttention
+from vixtui.models.config import ModelConfig, Recompute, StageConfig
 from vixtui.models.embedding import build_embedding
 from vixtui.models.positions import rotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from vixtui.errors import UsageError
 from vixtui.hardware.machine import Figure, Gpu, Machine
 from vixtui.planning.types import Budget
-from vixtui.text import format_bytes
+from vixtui.text import format_bytes, format_seconds
 from vixtui.units import parse_bytes
 
 # What is left to others when nobody says how much to use.
@@ -13,6 +13,8 @@ _CPU_SHARE = 0.8
 _GPU_SHARE = 0.9
 # With less than this free, somebody else works on the GPU: the CPU is the better choice.
 _LEAST_FREE_GPU_BYTES = 2**30
+# A figure older than this is no longer called one of now.
+_NOW_SECONDS = 10.0
 
 
 def resolve_budget(machine: Machine, text: str | None = None, device: str | None = None) -> Budget:
@@ -22,8 +24,9 @@ def resolve_budget(machine: Machine, text: str | None = None, device: str | None
         machine: what is free now.
         text: an amount (``4GB``) or a share of what is free now on the device (``50%``); without
             it, 80 % of free RAM or 90 % of a GPU's free memory.
-        device: ``cpu``, ``cuda``, ``cuda:<index>``, ``cuda:<uuid>`` or a GPU's UUID; without it,
-            the GPU with the most free memory, or the CPU.
+        device: ``cpu``, ``cuda``, ``cuda:<index>``, ``cuda:<uuid>``, a GPU's UUID, ``mps``,
+            ``rocm`` or ``xpu``, the last two also with an index; without it, the NVIDIA GPU with
+            the most free memory, or the CPU.
 
     Raises:
         UsageError: for an unknown device or an unreadable amount.
@@ -32,7 +35,7 @@ def resolve_budget(machine: Machine, text: str | None = None, device: str | None
     free = machine.ram_free if gpu is None else gpu.free
     name = "cpu" if gpu is None else gpu.device
     if text is None:
-        share = _CPU_SHARE if gpu is None else _GPU_SHARE
+        share = _CPU_SHARE if gpu is None or gpu.shared else _GPU_SHARE
         source = f"{100 * share:.0f} % of {_describe(free)}"
         return Budget(device=name, bytes=int(share * free.bytes), source=source)
     wanted = parse_bytes(text, whole=free.bytes)
@@ -41,22 +44,32 @@ def resolve_budget(machine: Machine, text: str | None = None, device: str | None
 
 
 def _describe(free: Figure) -> str:
-    return f"{format_bytes(free.bytes)} free now ({free.source})"
+    age = free.age_seconds
+    when = "now" if age < _NOW_SECONDS else f"{format_seconds(age)} ago"
+    return f"{format_bytes(free.bytes)} free {when} ({free.source})"
 
 
 def _choose_gpu(machine: Machine, device: str | None) -> Gpu | None:
-    """Return the GPU that `device` means, None for the CPU."""
-    roomiest = max(machine.gpus, key=lambda gpu: gpu.free.bytes, default=None)
-    if device is None:
-        usable = roomiest is not None and roomiest.free.bytes >= _LEAST_FREE_GPU_BYTES
-        return roomiest if usable else None
+    """Return the GPU that `device` means, None for the CPU.
+
+    Of its own accord only NVIDIA's is chosen: the others may lack what a model needs.
+    """
     if device == "cpu":
         return None
-    if device == "cuda" and roomiest is not None:
-        return roomiest
-    wanted = device.removeprefix("cuda:")
-    for gpu in machine.gpus:
-        if wanted in (gpu.uuid, str(gpu.index)):
-            return gpu
-    known = " or ".join(["cpu", *(f"cuda:{gpu.index}" for gpu in machine.gpus)])
-    raise UsageError(f"no such device: {device}", where="--device", remedy=f"use {known}")
+    if device is None:
+        roomy = [gpu for gpu in machine.gpus if gpu.free.bytes >= _LEAST_FREE_GPU_BYTES]
+        meant = [gpu for gpu in roomy if gpu.backend == "cuda"]
+        return max(meant, key=_free_bytes, default=None)
+    meant = [gpu for gpu in machine.gpus if device in gpu.names]
+    if not meant:
+        known = " or ".join(["cpu", *(_short_name(gpu) for gpu in machine.gpus)])
+        raise UsageError(f"no such device: {device}", where="--device", remedy=f"use {known}")
+    return max(meant, key=_free_bytes)
+
+
+def _free_bytes(gpu: Gpu) -> int:
+    return gpu.free.bytes
+
+
+def _short_name(gpu: Gpu) -> str:
+    return gpu.device if gpu.backend == "mps" else f"{gpu.backend}:{gpu.number}"

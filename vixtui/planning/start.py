@@ -8,6 +8,7 @@ from vixtui import __version__
 from vixtui.data.sources import DataSource
 from vixtui.errors import DiskError, DoesNotFitError
 from vixtui.hardware.host import disk_free
+from vixtui.models.config import Recompute
 from vixtui.paths import runs_dir
 from vixtui.planning.types import Budget, Candidate, Task
 from vixtui.presets import preset
@@ -40,6 +41,7 @@ def prepare_run(
     seed: int = 0,
     threads: int = 0,
     precision: Precision = "auto",
+    recompute: Recompute = "none",
     name: str | None = None,
 ) -> RunDirectory:
     """Write the directory of a new run, ready for ``vixtui.runs.process.start_training``.
@@ -51,6 +53,7 @@ def prepare_run(
         recipe: how it learns; its batch size is the one that `candidate` was planned for.
         seed: of weights, order and augmentation.
         threads, precision: 0 and ``auto`` let the engine measure.
+        recompute: what a step computes twice; the candidate's peak is that of ``none``.
         name: the run's name instead of one from date and variant.
 
     Raises:
@@ -82,6 +85,7 @@ def prepare_run(
             micro_batch=min(candidate.micro_batch, recipe.batch_size),
             precision=precision,
             threads=threads,
+            recompute=recompute,
             budget_bytes=budget.bytes,
             predicted_peak_bytes=candidate.peak_bytes,
             basis=candidate.peak_basis,

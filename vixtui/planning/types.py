@@ -20,7 +20,7 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Budget:
-    """Memory that a run may use on one device (``cpu``, ``cuda:<uuid>``) and who said so."""
+    """Memory that a run may use on one device (``cpu`` or `Gpu.device`) and who said so."""
 
     device: str
     bytes: int

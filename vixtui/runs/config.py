@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 from vixtui.errors import UsageError
 from vixtui.files import write_atomically
-from vixtui.models.config import ModelConfig
+from vixtui.models.config import ModelConfig, Recompute
 
 SCHEMA_VERSION = 1
 
@@ -61,6 +61,7 @@ class Recipe:
         color_jitter: largest relative change of brightness, contrast and saturation.
         erase: side of an erased random square, as a fraction of the picture's side.
         patience: stop after so many epochs without a better validation top-1; 0 is never.
+        redraw_features: draw Performer's random features anew every so many steps; 0 is never.
 
     Raises:
         ValueError: without a limit, with two, or when one of the first four is not positive.
@@ -79,6 +80,7 @@ class Recipe:
     color_jitter: float = 0.2
     erase: float = 0.25
     patience: int = 0
+    redraw_features: int = 0
 
     def __post_init__(self) -> None:
         if (self.epochs is None) == (self.seconds is None):
@@ -91,10 +93,11 @@ class Plan:
     """How the run fits the machine.
 
     Args:
-        device: ``cpu`` or ``cuda:<uuid>``.
+        device: ``cpu``, ``cuda:<uuid>``, ``rocm:<index>``, ``xpu:<index>``, ``mps``.
         micro_batch: pictures a forward pass; gradients accumulate up to the recipe's batch size.
         precision: ``auto`` lets the engine measure.
         threads: CPU threads; 0 lets the engine measure.
+        recompute: what a step computes twice to need less memory.
         budget_bytes: memory the run may use.
         predicted_peak_bytes: with its `basis`.
 
@@ -106,6 +109,7 @@ class Plan:
     micro_batch: int
     precision: Precision = "auto"
     threads: int = 0
+    recompute: Recompute = "none"
     budget_bytes: int
     predicted_peak_bytes: int
     basis: str
@@ -213,7 +217,10 @@ _TOML_TYPES: dict[str, Any] = {
     "str": str, "int": int, "float": (int, float), "bool": bool,
     "int | None": int, "float | None": (int, float),
 }  # fmt: skip
-_CHOICES: Mapping[str, tuple[str, ...]] = {"Precision": get_args(Precision)}
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "Precision": get_args(Precision),
+    "Recompute": get_args(Recompute),
+}
 
 
 def _check_positive(values: Recipe | Plan, *names: str) -> None:

@@ -95,9 +95,12 @@ Launch = Callable[[], tuple[RunDirectory, subprocess.Popen[bytes]]]
 
 def budget_choices(machine: Machine) -> list[tuple[str | None, str | None]]:
     """Return the (budget, device) pairs that arrow keys step through: automatic ones first."""
+    from vixtui.planning.budget import resolve_budget
+
+    automatic = resolve_budget(machine).device
+    devices = [*(gpu.device for gpu in machine.gpus), "cpu"]
     choices: list[tuple[str | None, str | None]] = [(None, None)]
-    if machine.gpus:
-        choices += [(None, gpu.device) for gpu in machine.gpus[1:]] + [(None, "cpu")]
+    choices += [(None, device) for device in devices if device != automatic]
     largest = max([machine.ram_free.bytes, *(gpu.free.bytes for gpu in machine.gpus)])
     choices += [(f"{step / 1e9:g}GB", None) for step in BUDGET_STEPS if step <= largest]
     return choices

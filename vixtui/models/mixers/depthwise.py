@@ -34,51 +34,51 @@ class _BandedConvolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, kernel: Tensor) -> Tensor:
         ctx.save_for_backward(x, kernel)
-        return _convolve(x, kernel)
+        return _products(_windows(x, kernel.shape[1]), kernel, x)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
         x, kernel = ctx.saved_tensors
-        return _convolve(gradient, kernel.flip(1)), _kernel_gradient(x, gradient, kernel.shape[1])
-
-
-def _convolve(x: Tensor, kernel: Tensor) -> Tensor:
-    """(b, h, n, e) → (b, h, n, e), the tokens of a head side by side in memory."""
-    b, heads, n, e = x.shape
-    windows = _windows(x, kernel.shape[1])  # h times (blocks, w, e)
-    blocks = windows[0].shape[0]
-    out = x.new_empty(b * (_blocks(n) + 1), _BLOCK, heads, e)
-    for head, band in enumerate(_bands(kernel.to(x.dtype))):
-        out[:blocks, :, head] = torch.bmm(band.expand(blocks, -1, -1), windows[head])
-    return out.view(b, -1, heads, e)[:, :n].transpose(1, 2)
-
-
-def _kernel_gradient(x: Tensor, gradient: Tensor, taps: int) -> Tensor:
-    """Return (h, t): what each tap contributed, a diagonal of the gradient of the band matrix."""
-    heads = x.shape[1]
-    windows = _windows(x, taps)
-    outputs = _windows(gradient, 1)  # h times (blocks, block, e)
-    bands = torch.stack(
-        [torch.tensordot(outputs[h], windows[h], dims=([0, 2], [0, 2])) for h in range(heads)]
-    )  # (h, block, w)
-    width = bands.shape[-1]
-    diagonals = bands.as_strided((heads, _BLOCK, taps), (_BLOCK * width, width + 1, 1))
-    return diagonals.sum(1)
+        taps = kernel.shape[1]
+        windows, to_windows = _windows(x, taps), _windows(gradient, taps)
+        to_x = _products(to_windows, kernel.flip(1), x)
+        # A tap's gradient is the sum of a diagonal of the band matrix's.
+        to_bands = torch.stack(
+            [
+                torch.tensordot(to_outputs[:, taps // 2 :][:, :_BLOCK], inputs, ([0, 2], [0, 2]))
+                for to_outputs, inputs in zip(to_windows, windows, strict=True)
+            ]
+        )  # (h, block, w)
+        heads, _, width = to_bands.shape
+        diagonals = to_bands.as_strided((heads, _BLOCK, taps), (_BLOCK * width, width + 1, 1))
+        return to_x, diagonals.sum(1).to(kernel.dtype)
 
 
 def _windows(x: Tensor, taps: int) -> list[Tensor]:
-    """Return, for each head, the block of tokens of every product with its margins, (blocks, w, e).
+    """Return, for each head, the blocks of tokens with their margins, (blocks, w, e).
 
     Every picture is followed by zeros up to a whole block and one more, so that the windows of all
     pictures are evenly spaced in memory and overlap without a copy.
     """
     b, heads, n, e = x.shape
     rows = (_blocks(n) + 1) * _BLOCK
-    padded = x.new_zeros(b, rows, heads, e)
+    padded = x.new_empty(b, rows, heads, e)
+    padded[:, : taps // 2] = 0
     padded[:, taps // 2 : taps // 2 + n] = x.transpose(1, 2)
+    padded[:, taps // 2 + n :] = 0
     size = (b * rows // _BLOCK - 1, _BLOCK + taps - 1, e)
     stride = (_BLOCK * heads * e, heads * e, 1)
     return [padded.as_strided(size, stride, head * e) for head in range(heads)]
+
+
+def _products(windows: list[Tensor], kernel: Tensor, like: Tensor) -> Tensor:
+    """Return (b, h, n, e) as `like`, the heads of a token side by side in memory."""
+    b, heads, n, e = like.shape
+    blocks = windows[0].shape[0]
+    out = like.new_empty(b * (_blocks(n) + 1), _BLOCK, heads, e)
+    for head, band in enumerate(_bands(kernel.to(like.dtype))):
+        out[:blocks, :, head] = torch.bmm(band.expand(blocks, -1, -1), windows[head])
+    return out.view(b, -1, heads, e)[:, :n].transpose(1, 2)
 
 
 def _bands(kernel: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """FNet (Lee-Thorp et al. 2022, equation 3): the real part of a Fourier transform as mixer.
 
-Re F_tokens(F_channels(x)); ``fourier-2d`` transforms rows and columns of the token map apart, as the
-paper's 2D-FNet does. Scaled to keep the norm: FNet itself normalises after the residual sum, a
+Re F_tokens(F_channels(x)); ``fourier-2d`` transforms rows and columns of the token map apart, as
+the paper's 2D-FNet does. Scaled to keep the norm: FNet itself normalises after the residual sum, a
 pre-norm block must keep the two branches alike in size.
 
 Letters: b pictures, n tokens, (r, s) rows and columns of tokens, d embed_dim.

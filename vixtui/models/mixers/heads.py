@@ -11,8 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vixtui.models.config import StageConfig
-from vixtui.models.embedding import convolve
-from vixtui.models.positions import rotate
+from vixtui.models.positions import rotate_
 
 
 def build_heads(stage: StageConfig, query_stride: int = 1) -> Heads | ConvHeads | StridedHeads:
@@ -39,14 +38,10 @@ class Heads(nn.Module):
     def split(self, x: Tensor, rotations: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """(b, n, d) → queries, keys, values, each (b, h, n, e); the first two rotated."""
         qkv = self.to_qkv(x)  # (b, n, 3·d)
-        if rotations is None:
-            q, k, v = (split_heads(part, self.num_heads) for part in qkv.chunk(3, -1))
-            return q, k, v
-        width = qkv.shape[-1] // 3
-        qk, v = qkv.split((2 * width, width), -1)
-        qk = rotate(split_heads(qk, 2 * self.num_heads), rotations)  # (b, 2·h, n, e)
-        q, k = qk.chunk(2, 1)
-        return q, k, split_heads(v, self.num_heads)
+        if rotations is not None:
+            qkv = rotate_(qkv, rotations, width=qkv.shape[-1] // 3 * 2)
+        q, k, v = (split_heads(part, self.num_heads) for part in qkv.chunk(3, -1))
+        return q, k, v
 
 
 class ConvHeads(nn.Module):
@@ -70,11 +65,12 @@ class ConvHeads(nn.Module):
         """(b, n, d) → queries (b, h, n, e), keys and values (b, h, k, e)."""
         x = x.transpose(1, 2).unflatten(2, self.grid)  # (b, d, r, s), channels innermost
         q, k, v = (
-            split_heads(linear(convolve(x, convolution).flatten(2).transpose(1, 2)), self.num_heads)
+            linear(convolution(x).flatten(2).transpose(1, 2))  # (b, n or k, d)
             for convolution, linear in zip(self.convolutions, self.maps, strict=True)
         )
         if rotations is not None:
-            q, k = rotate(q, rotations), rotate(k, rotations)
+            q, k = rotate_(q, rotations), rotate_(k, rotations)
+        q, k, v = (split_heads(part, self.num_heads) for part in (q, k, v))
         return q, k, v
 
 
@@ -93,10 +89,11 @@ class StridedHeads(nn.Module):
 
     def split(self, x: Tensor, rotations: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """(b, n, c) → queries (b, h, q, e), keys and values (b, h, n, e)."""
-        q = split_heads(self.to_q(x[:, self.queries]), self.num_heads)
-        k, v = (split_heads(part, self.num_heads) for part in self.to_kv(x).chunk(2, -1))
+        q, kv = self.to_q(x[:, self.queries]), self.to_kv(x)  # (b, q, d), (b, n, 2·d)
         if rotations is not None:
-            q, k = rotate(q, rotations[self.queries]), rotate(k, rotations)
+            q = rotate_(q, rotations[self.queries])
+            kv = rotate_(kv, rotations, width=kv.shape[-1] // 2)
+        q, k, v = (split_heads(part, self.num_heads) for part in (q, *kv.chunk(2, -1)))
         return q, k, v
 
 

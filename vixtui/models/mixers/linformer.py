@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from vixtui.models.config import StageConfig
 from vixtui.models.mixers.heads import MergeHeads, attend, split_heads
-from vixtui.models.positions import rotate
+from vixtui.models.positions import rotate_
 
 
 class Linformer(nn.Module):
@@ -35,29 +35,33 @@ class Linformer(nn.Module):
 
     def forward(self, x: Tensor, rotations: Tensor | None) -> Tensor:
         """(b, n, d) → (b, n, d)."""
-        q = split_heads(self.to_q(x), self.num_heads)  # (b, h, n, e)
+        q = self.to_q(x)  # (b, n, d)
         if rotations is None:
             k = self._projected(x, self.to_k, self.project_keys)  # (b, 1 or h, k, e)
         else:
-            q, k = rotate(q, rotations), rotate(self._heads_of(self.to_k(x)), rotations)
-            k = self.project_keys.to(k.dtype) @ k  # (b, 1 or h, k, e)
+            q, k = rotate_(q, rotations), rotate_(self.to_k(x), rotations)
+            k = self._heads_of(torch.bmm(self._along_tokens(self.project_keys, k), k))
         if self.to_v is None or self.project_values is None:
             v = k
         else:
             v = self._projected(x, self.to_v, self.project_values)
         k, v = (one.expand(-1, self.num_heads, -1, -1) for one in (k, v))  # (b, h, k, e)
         dropout = self.dropout if self.training else 0.0
-        merged: Tensor = self.merge(attend(q, k, v, dropout=dropout))
+        merged: Tensor = self.merge(attend(split_heads(q, self.num_heads), k, v, dropout=dropout))
         return merged
 
     def _projected(self, x: Tensor, linear: nn.Linear, projection: Tensor) -> Tensor:
         """(b, n, d) → (b, 1 or h, k, e): projected along the tokens and mapped."""
         rank, n = projection.shape
         d, width = linear.in_features, linear.out_features
-        along_tokens = projection.expand(x.shape[0], -1, -1)  # (b, k, n), no copy
+        along_tokens = self._along_tokens(projection, x)
         if n * d * width + rank * n * width < rank * n * d + rank * d * width:
-            return self._heads_of(torch.bmm(along_tokens.to(x.dtype), linear(x)))
-        return self._heads_of(linear(torch.bmm(along_tokens.to(x.dtype), x)))
+            return self._heads_of(torch.bmm(along_tokens, linear(x)))
+        return self._heads_of(linear(torch.bmm(along_tokens, x)))
+
+    def _along_tokens(self, projection: Tensor, x: Tensor) -> Tensor:
+        """(k, n) → (b, k, n), the same for every picture of `x`, not copied."""
+        return projection.to(x.dtype).expand(x.shape[0], -1, -1)
 
     def _heads_of(self, x: Tensor) -> Tensor:
         """(b, n, d) → (b, h, n, e), or (b, 1, n, e) of a map as wide as one head."""

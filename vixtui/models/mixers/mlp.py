@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from vixtui.models.config import StageConfig
 
 
-class TokenMlp(nn.Sequential):
+class TokenMlp(nn.Module):
     """Two layers along n with a GELU between; weights grow with n².
 
     Convolutions of width 1 whose channels are the tokens: no transposition, and faster on a CPU
@@ -17,7 +17,8 @@ class TokenMlp(nn.Sequential):
     def __init__(self, stage: StageConfig) -> None:
         n, dropout = stage.num_tokens, stage.model.dropout
         hidden = max(1, round(n * stage.model.mlp_ratio))
-        super().__init__(
+        super().__init__()
+        self.layers = nn.Sequential(
             nn.Conv1d(n, hidden, 1),
             nn.GELU(),
             nn.Dropout(dropout),
@@ -27,5 +28,5 @@ class TokenMlp(nn.Sequential):
 
     def forward(self, x: Tensor, rotations: Tensor | None) -> Tensor:
         """(b, n, d) → (b, n, d)."""
-        mixed: Tensor = super().forward(x)
+        mixed: Tensor = self.layers(x)
         return mixed

@@ -50,8 +50,8 @@ def redraw_features(model: nn.Module, generator: torch.Generator) -> None:
     """Draw the random directions of every Performer in `model` anew (FAVOR+, section 4.2)."""
     for module in model.modules():
         if isinstance(module, Performer):
-            directions = orthogonal_features(*module.projection.shape, generator=generator)
-            module.projection.copy_(directions)
+            features, head_dim = module.projection.shape
+            module.projection.copy_(orthogonal_features(features, head_dim, generator))
 
 
 def orthogonal_features(

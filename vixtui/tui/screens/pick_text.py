@@ -123,6 +123,7 @@ def explanation(outlook: Outlook, candidate: Candidate) -> Content:
     model, budget = candidate.model, outlook.budget
     kind = "grey" if model.in_channels == 1 else "colour"
     accuracy = "" if candidate.accuracy is None else f"{format_percent(candidate.accuracy)}, "
+    width = model.stages[-1].embed_dim
     rows = [
         ("Rank", safe(candidate.reason)),
         ("Memory", f"{format_bytes(candidate.peak_bytes)}, {safe(candidate.peak_basis)}"),
@@ -135,7 +136,7 @@ def explanation(outlook: Outlook, candidate: Candidate) -> Content:
         ("Batch", _batch(candidate)),
         ("Input", f"{model.image_width} × {model.image_height} pixels, {kind}"),
         ("Tokens", f"{model.num_tokens} patches of {model.patch_size} × {model.patch_size} pixels"),
-        ("Mixing", f"{model.token_mixer}, {model.depth} blocks, {model.embed_dim} channels"),
+        ("Mixing", f"{model.token_mixer}, {model.num_blocks} blocks, {width} channels"),
         ("Weights", f"{candidate.parameters:,}"),
         *(("Data", safe(note)) for note in outlook.source.notes),
     ]

@@ -1,0 +1,273 @@
+"""``vixtui check``: each bad file has its line and its exit code."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from picture_corpus import FINE, ODD, UNUSABLE
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX file system")
+
+
+@pytest.mark.parametrize("case", UNUSABLE)
+def test_an_unusable_file_is_named_and_strict_stops(vixtui, pictures, case):
+    name, content, reason = UNUSABLE[case]
+    (pictures / "train" / "cat" / name).write_bytes(content())
+
+    result = vixtui("check", str(pictures))
+    assert result.code == 0
+    [row] = [line for line in result.out.splitlines() if f"train/cat/{name}" in line]
+    assert row.startswith(("unusable", "format"))
+    assert any(words in row for words in reason.split("|"))
+    assert result.out.splitlines()[-2].startswith("1 problem: 1 ")
+    assert result.err == ""
+
+    result = vixtui("check", str(pictures), "--strict")
+    assert result.code == 3
+    assert result.err.startswith("error: 1 problem: 1 ")
+    assert str(pictures) in result.err
+    assert result.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_an_odd_file_is_named_and_used(vixtui, pictures, case):
+    name, content, kind, reason = ODD[case]
+    (pictures / "train" / "cat" / name).write_bytes(content())
+
+    result = vixtui("check", str(pictures), "--strict")
+    assert (result.code, result.err) == (0, "")
+    rows = [line for line in result.out.splitlines() if f"train/cat/{name}" in line]
+    assert any(row.startswith(kind) and reason in row for row in rows)
+    assert "0 problems" in result.out
+
+
+@pytest.mark.parametrize("case", FINE)
+def test_what_is_in_order_is_not_mentioned(vixtui, pictures, case):
+    name, content = FINE[case]
+    (pictures / "train" / "cat" / name).write_bytes(content())
+
+    result = vixtui("check", str(pictures), "--strict")
+    assert (result.code, result.err) == (0, "")
+    assert "nothing to complain about" in result.out
+
+
+def make_special(cat: Path, what: str) -> str:
+    """Put something that is no file into a class folder; return the words that tell of it."""
+    entry = cat / "odd.jpg"
+    match what:
+        case "FIFO":
+            os.mkfifo(entry)
+            return "not a regular file but a pipe (FIFO)"
+        case "socket":
+            here = os.getcwd()
+            os.chdir(cat)  # a socket's path may not be long
+            with socket.socket(socket.AF_UNIX) as end:
+                end.bind("odd.jpg")
+            os.chdir(here)
+            return "not a regular file but a socket"
+        case "device":
+            entry.symlink_to("/dev/zero")
+            return "not a regular file but a device"
+        case "broken link":
+            entry.symlink_to(cat / "nowhere")
+            return "a link that leads nowhere"
+        case "link to itself":
+            entry.symlink_to(entry)
+            return "a link that leads nowhere, or to itself"
+        case "loop":
+            entry.symlink_to(cat.parent)
+            return "a link to a folder that is counted already: train"
+        case _:
+            entry.symlink_to(cat)
+            return "a link to a folder that is counted already: train/cat"
+
+
+@posix
+@pytest.mark.parametrize(
+    "what",
+    ["FIFO", "socket", "device", "broken link", "link to itself", "loop", "link to its folder"],
+)
+def test_what_is_no_regular_file_is_named_and_left_alone(vixtui, pictures, what):
+    words = make_special(pictures / "train" / "cat", what)
+
+    result = vixtui("check", str(pictures))
+    assert result.code == 0
+    [row] = [line for line in result.out.splitlines() if "train/cat/odd.jpg" in line]
+    assert row.startswith("unusable")
+    assert words in row
+    assert "72, 72 of them usable" in result.out
+    assert vixtui("check", str(pictures), "--strict").code == 3
+
+
+@posix
+def test_files_and_folders_without_permission_are_named(vixtui, pictures):
+    (pictures / "train" / "cat" / "0.png").chmod(0)
+    (pictures / "train" / "dog" / "more").mkdir(mode=0)
+    if os.access(pictures / "train" / "cat" / "0.png", os.R_OK):
+        pytest.skip("root reads all")
+
+    out = vixtui("check", str(pictures)).out
+    assert "train/cat/0.png" in out
+    assert "train/dog/more" in out
+    assert out.count("Permission denied") == 2
+
+
+HOSTILE = [
+    "a b", "😀", "\u202egnp", "-rf", "new\nline", "[red]x", "[b]\\[", "\x1b]52;c;aGk=\x07",
+    "\x9b31m", "=1+1", "@x", "%s{0}", "x" * 251, "caf\udce9", "e\u0301",
+]  # fmt: skip
+
+
+@posix
+@pytest.mark.parametrize("name", HOSTILE, ids=ascii)
+@pytest.mark.parametrize("form", [(), ("--csv",), ("--json",)], ids=" ".join)
+def test_any_name_is_shown_without_harm(vixtui, tmp_path, pictures, name, form):
+    root = tmp_path / name
+    shutil.copytree(pictures / "train", root)
+    (root / name[:200]).mkdir()
+    (root / "cat" / f"{name}.png").write_text("text")
+    (root / "dog" / f"{name}.png").write_bytes((root / "cat" / "3.png").read_bytes())
+
+    result = vixtui("check", str(root), *form, "--strict")
+    assert result.code == 3
+    for shown in (result.out, result.err):
+        assert "".join(shown.splitlines()).isprintable()
+        assert "\u202e" not in shown
+    assert "unusable" in result.out
+    assert "two classes" in result.out
+    if form == ("--csv",):
+        for cells in csv.reader(io.StringIO(result.out)):
+            assert not any(cell.startswith(("=", "+", "-", "@")) for cell in cells)
+    if form == ("--json",):
+        paths = [entry["path"] for entry in json.loads(result.out)["findings"]]
+        assert f"cat/{name}.png" in paths
+
+
+def test_every_unusable_file_is_listed_and_a_few_of_the_rest(vixtui, pictures):
+    for number in range(30):
+        (pictures / "train" / "cat" / f"bad{number}.jpg").write_text("text")
+        (pictures / "train" / "cat" / f"note{number}.txt").touch()
+
+    shown = vixtui("check", str(pictures)).out
+    assert sum(line.startswith("unusable") for line in shown.splitlines()) == 30
+    assert sum(line.startswith("ignored") for line in shown.splitlines()) == 11
+    assert "… and 20 more" in shown
+    assert "30 problems: 30 unusable" in shown
+    assert "30 remarks: 30 ignored" in shown
+    rows = list(csv.DictReader(io.StringIO(vixtui("check", str(pictures), "--csv").out)))
+    assert len(rows) == 60
+    assert {(row["finding"], row["problem"]) for row in rows} == {
+        ("unusable", "1"),
+        ("ignored", "0"),
+    }
+
+
+def test_json_counts_everything(vixtui, pictures):
+    (pictures / "train" / "cat" / "0.png").write_text("text")
+    (pictures / "val" / "dog" / "1.png").write_bytes(b"")
+
+    answer = json.loads(vixtui("check", str(pictures), "--json").out)
+    assert (answer["pictures"], answer["usable"], answer["problems"]) == (72, 70, 2)
+    assert answer["classes"] == [
+        {"name": "cat", "train": 11, "validation": 12, "test": 12},
+        {"name": "dog", "train": 12, "validation": 11, "test": 12},
+    ]
+    assert answer["counts"] == {"unusable": 2}
+    assert answer["findings"][0] == {
+        "kind": "unusable", "path": "train/cat/0.png", "reason": "not a picture but text",
+        "same_as": "", "problem": True,
+    }  # fmt: skip
+
+
+def test_a_terminal_shows_the_table_and_a_bar(pictures):
+    pty = pytest.importorskip("pty")
+    (pictures / "train" / "cat" / "\x1b[31m.png").write_text("text")
+    ours, theirs = pty.openpty()
+    done = subprocess.Popen(
+        [sys.executable, "-m", "vixtui", "check", str(pictures)],
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "80"},
+        stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs,
+    )  # fmt: skip
+    os.close(theirs)
+    shown = b""
+    try:
+        while block := os.read(ours, 4096):
+            shown += block
+    except OSError:  # the other end is closed
+        pass
+    assert done.wait(60) == 0
+    assert b"checking" in shown
+    assert b"73/73" in shown
+    assert b"\\x1b[31m.png" in shown
+    assert b"\x1b[31m.png" not in shown
+
+
+def test_nothing_is_written_to_the_folder(vixtui, pictures):
+    def state() -> list[tuple[str, int, int]]:
+        return sorted((str(p), p.stat().st_mtime_ns, p.stat().st_size) for p in pictures.rglob("*"))
+
+    (pictures / "train" / "cat" / "bad.jpg").write_text("text")
+    before = state()
+    for form in ((), ("--json",), ("--csv",), ("--strict",)):
+        vixtui("check", str(pictures), *form)
+    assert state() == before
+
+
+def test_the_answer_does_not_depend_on_the_file_system(vixtui, pictures, monkeypatch):
+    (pictures / "train" / "cat" / "bad.jpg").write_text("text")
+    shutil.copy(pictures / "train" / "cat" / "3.png", pictures / "train" / "dog" / "3c.png")
+    if sys.platform != "win32":
+        for name in ("x.jpg", "y.jpg", "z.jpg"):
+            (pictures / "train" / "cat" / name).symlink_to("nowhere")
+    first = vixtui("check", str(pictures), "--json").out
+    listing = os.scandir
+
+    class Reversed:
+        def __init__(self, path: str) -> None:
+            with listing(path) as entries:
+                self._entries = sorted(entries, key=lambda entry: entry.name, reverse=True)
+
+        def __enter__(self):
+            return iter(self._entries)
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setattr(os, "scandir", Reversed)
+    assert vixtui("check", str(pictures), "--json").out == first
+
+
+def test_checking_never_imports_torch_or_numpy(pictures):
+    code = (
+        "import sys\nfrom vixtui.cli.app import run\nrun(sys.argv[1:])\n"
+        "print([m for m in ('torch', 'torchvision', 'numpy', 'textual') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "check", str(pictures)], capture_output=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == b"[]"
+
+
+def test_strict_training_stops_before_a_run_is_made(vixtui, pictures, home):
+    (pictures / "test" / "cat" / "bad.jpg").write_text("text")
+    quick = ("train", str(pictures), "--preset", "vit:tiny", "--epochs", "3")
+
+    result = vixtui(*quick, "--strict")
+    assert result.code == 3
+    assert "unusable: test/cat/bad.jpg: not a picture but text" in result.err
+    assert result.err.splitlines()[-1].startswith("error: 1 problem: 1 unusable")
+    assert not (home / "runs").exists()
+
+    assert vixtui(*quick).code == 0
+    (pictures / "test" / "cat" / "bad.jpg").unlink()
+    assert vixtui(*quick, "--strict").code == 0
+    assert vixtui("train", "digits", *quick[2:], "--strict").code == 0

@@ -1,0 +1,63 @@
+"""How a user departs from a preset: ``--set landmarks=0.1 --set pooling=class``."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from vixtui.errors import UsageError
+from vixtui.models.config import ModelConfig
+from vixtui.planning.types import Candidate
+
+_WHERE = "--set"
+# Fields of ModelConfig that neither size nor shape of the model depend on much.
+_TUNABLE = (
+    "pooling",
+    "positions",
+    "landmarks",
+    "projection_rank",
+    "share_kv",
+    "one_kv_head",
+    "random_features",
+    "stem_activation",
+    "dropout",
+    "drop_path",
+)
+
+
+def tune(candidate: Candidate, assignments: Iterable[str]) -> Candidate:
+    """Return a candidate whose model differs from its preset; its predictions stay the preset's.
+
+    Args:
+        candidate: as planned.
+        assignments: ``NAME=VALUE``, a field of `ModelConfig` and a TOML value or bare word.
+
+    Raises:
+        UsageError: for other fields, and for values that the model cannot have.
+    """
+    options = dict(_assignment(text) for text in assignments)
+    if not options:
+        return candidate
+    try:
+        model = ModelConfig.from_dict({**candidate.model.to_dict(), **options})
+    except ValueError as error:
+        raise UsageError(str(error), where=_WHERE, remedy="choose another value") from error
+    changes = ", ".join(f"{name}={value}" for name, value in options.items())
+    return replace(candidate, model=model, peak_basis=f"{candidate.peak_basis}; without {changes}")
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    name, _, value = text.partition("=")
+    name = name.strip()
+    if name not in _TUNABLE or not value.strip():
+        raise UsageError(
+            f"not an option of a model: {text}",
+            where=_WHERE,
+            remedy=f"write NAME=VALUE with one of {', '.join(_TUNABLE)}",
+        )
+    try:
+        return name, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return name, value.strip()
