@@ -77,6 +77,8 @@ class _Rotation(torch.autograd.Function):
 def _rotated(x: Tensor, table: Tensor) -> Tensor:
     """(b, n, c) → (b, n, c). There are no complex numbers of 16 bits: float32 stands in."""
     precise = x.to(torch.promote_types(x.dtype, torch.float32))
+    if precise.stride(-1) != 1:  # a gradient that is the same for all channels
+        precise = precise.contiguous()
     turned = _pairs(precise, table) * _complex(table, precise.dtype)
     return torch.view_as_real(turned).flatten(-3).to(x.dtype)
 

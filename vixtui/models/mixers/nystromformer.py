@@ -38,7 +38,8 @@ class Nystromformer(nn.Module):
     def forward(self, x: Tensor, rotations: Tensor | None) -> Tensor:
         """(b, n, d) → (b, n, d), or fewer tokens with a query stride."""
         q, k, v = self.heads.split(x, rotations)  # (b, h, n, e) each
-        q_land, k_land = (segment_means(one, self.landmarks) for one in (q, k))  # (b, h, m, e)
+        landmarks = min(self.landmarks, q.shape[2])
+        q_land, k_land = (segment_means(one, landmarks) for one in (q, k))  # (b, h, m, e)
         dropout = self.dropout if self.training else 0.0
         context = attend(q_land, k, v, dropout=dropout)  # (b, h, m, e)
         with torch.autocast(x.device.type, enabled=False):
@@ -57,10 +58,10 @@ class Nystromformer(nn.Module):
 def segment_means(tokens: Tensor, segments: int) -> Tensor:
     """(b, h, n, e) → (b, h, m, e): means of m runs of neighbours, the first n mod m of them longer.
 
-    No token is left out, counted twice or joined by padding; n < m gives one landmark a token.
+    No token is left out, counted twice or joined by padding.
     """
     n = tokens.shape[2]
-    shorter, longer = divmod(n, min(segments, n))
+    shorter, longer = divmod(n, segments)
     if not longer:
         return tokens.unflatten(2, (-1, shorter)).mean(3)
     head, tail = tokens.split((longer * (shorter + 1), n - longer * (shorter + 1)), dim=2)
