@@ -16,6 +16,7 @@ import hashlib
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from torch.utils.flop_counter import (
 )
 
 from vixtui.errors import ExitCode
+from vixtui.hardware.host import usable_cores
 from vixtui.memory.figures import (
     BASIS_CHANNELS,
     BASIS_CLASSES,
@@ -47,7 +49,7 @@ from vixtui.memory.figures import (
 from vixtui.memory.grid import largest_side, traced_sizes
 from vixtui.models.config import ModelConfig
 from vixtui.models.vision_xformer import build
-from vixtui.presets import Preset, all_presets
+from vixtui.presets import Preset, all_presets, preset
 
 # Two batches give every allocation as a + b · batch; both are even so that no operation
 # takes a path of its own for a single picture.
@@ -274,22 +276,29 @@ def _line(x_0: int, y_0: int, x_1: int, y_1: int) -> tuple[int, int]:
     return y_0 - slope * x_0, slope
 
 
-def preset_figures(preset: Preset) -> PresetFigures:
+def preset_figures(traced: Preset) -> PresetFigures:
     """Trace a preset over its grid of patch sizes and token counts."""
     steps = [
         step_figures(
-            preset.model_config(
+            traced.model_config(
                 image_height=side,
                 image_width=side,
                 in_channels=BASIS_CHANNELS,
                 num_classes=BASIS_CLASSES,
             )
         )
-        for side in traced_sizes(preset)
+        for side in traced_sizes(traced)
     ]
     return PresetFigures(
-        options=model_options(preset), largest_side=largest_side(preset), steps=tuple(steps)
+        options=model_options(traced), largest_side=largest_side(traced), steps=tuple(steps)
     )
+
+
+def _named_figures(name: str) -> PresetFigures:
+    # Without collection of garbage, which after every few operations takes as long as the tracing.
+    figures = preset_figures(preset(name))
+    gc.collect()
+    return figures
 
 
 def sources_digest() -> str:
@@ -311,12 +320,11 @@ def main(arguments: list[str]) -> int:
         stale = stale_presets(read_figures(), sources_digest())
         print(f"traced from other sources: {', '.join(stale)}" if stale else "up to date")
         return ExitCode.BUG if stale else ExitCode.OK
-    gc.disable()  # collecting after every few operations takes as long as the tracing
-    presets = {}
-    for number, (name, preset) in enumerate(all_presets().items(), start=1):
-        presets[name] = preset_figures(preset)
-        gc.collect()
-        print(f"{number}/{len(all_presets())} {name}", flush=True)
+    names, presets = list(all_presets()), {}
+    with ProcessPoolExecutor(usable_cores(), initializer=gc.disable) as pool:
+        for name, traced in zip(names, pool.map(_named_figures, names), strict=True):
+            presets[name] = traced
+            print(f"{len(presets)}/{len(names)} {name}", flush=True)
     figures = Figures(torch=torch.__version__, sources=sources_digest(), presets=presets)
     PATH.write_bytes(encode_figures(figures))
     return ExitCode.OK

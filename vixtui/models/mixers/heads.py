@@ -66,7 +66,7 @@ class ConvHeads(nn.Module):
         """(b, n, d) → queries (b, h, n, e), keys and values (b, h, k, e)."""
         x = x.transpose(1, 2).unflatten(2, self.grid)  # (b, d, r, s), channels innermost
         with torch.autocast(x.device.type, enabled=False):
-            x = x.to(self.convolutions[0].weight.dtype)
+            x = x.to(torch.promote_types(x.dtype, torch.float32))
             maps = [convolution(x).flatten(2).transpose(1, 2) for convolution in self.convolutions]
         q, k, v = (linear(one) for linear, one in zip(self.maps, maps, strict=True))  # (b, k, d)
         if rotations is not None:
