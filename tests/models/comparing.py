@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from vixtui.models.config import ModelConfig
+from vixtui.models.positions import rotate_
 
 Function = Callable[[Tensor], Tensor]
 
@@ -49,6 +50,12 @@ def relative_error(got: Tensor, wanted: Tensor) -> float:
     assert got.shape == wanted.shape
     got, wanted = got.detach().double(), wanted.detach().double()
     return float((got - wanted).abs().max() / wanted.abs().max().clamp_min(1e-300))
+
+
+def rotate(x: Tensor, table: Tensor) -> Tensor:
+    """Return the rotated (b, h, n, e), x left as it is."""
+    side_by_side = x.transpose(1, 2).flatten(2).clone()  # (b, n, h·e)
+    return rotate_(side_by_side, table).unflatten(2, (x.shape[1], -1)).transpose(1, 2)
 
 
 def randomise(module: torch.nn.Module) -> None:

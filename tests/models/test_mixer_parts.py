@@ -8,7 +8,7 @@ import pytest
 import textbook
 import torch
 import torch.nn.functional as F
-from comparing import EXACT, assert_same, config, normal, relative_error
+from comparing import EXACT, assert_same, config, normal, relative_error, rotate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -18,7 +18,7 @@ from vixtui.models.mixers.depthwise import convolve_tokens
 from vixtui.models.mixers.fourier import _RealFourier, real_fourier
 from vixtui.models.mixers.nystromformer import pseudo_inverse, segment_means
 from vixtui.models.mixers.performer import orthogonal_features, redraw_features
-from vixtui.models.positions import rotate, rotations
+from vixtui.models.positions import rotations
 
 
 def stochastic(rows: int, columns: int, sharpness: float = 1.0) -> Tensor:
@@ -46,14 +46,6 @@ def test_the_pseudo_inverse_inverts() -> None:
     assert relative_error(pseudo_inverse(matrix) @ matrix, one) <= 1e-9
 
 
-@pytest.mark.parametrize("shape", [(3, 5), (5, 3)])
-def test_fewer_query_than_key_landmarks_have_a_pseudo_inverse_too(shape: tuple[int, int]) -> None:
-    rows, columns = shape
-    matrix = (normal(2, 3, rows, columns) + 8 * torch.eye(rows, columns)).softmax(-1)
-    exact = torch.linalg.pinv(matrix)
-    assert relative_error(pseudo_inverse(matrix), exact) <= 1e-6
-
-
 def test_each_matrix_has_its_own_scale() -> None:
     flat, sharp = stochastic(4, 4, 0.1), stochastic(4, 4, 10.0)
     together = pseudo_inverse(torch.stack((flat, sharp)))
@@ -61,11 +53,12 @@ def test_each_matrix_has_its_own_scale() -> None:
     assert relative_error(together[1], pseudo_inverse(sharp)) <= EXACT
 
 
-@given(tokens=st.integers(1, 50), segments=st.integers(1, 60))
+@given(data=st.data(), tokens=st.integers(1, 50))
 @settings(deadline=None, max_examples=50)
-def test_segments_cover_every_token_once(tokens: int, segments: int) -> None:
+def test_segments_cover_every_token_once(data: st.DataObject, tokens: int) -> None:
+    segments = data.draw(st.integers(1, tokens))
     x = normal(2, 3, tokens, 4)
-    parts = torch.tensor_split(x, min(segments, tokens), dim=2)
+    parts = torch.tensor_split(x, segments, dim=2)
     wanted = torch.stack([part.mean(2) for part in parts], 2)
     assert relative_error(segment_means(x, segments), wanted) <= EXACT
 

@@ -40,6 +40,11 @@ def descriptions() -> Iterator[tuple[str, dict[str, Any]]]:
         yield mixer, {"projection": "conv", "key_stride": 3}
     for mixer in HEADS_MIXERS:
         yield mixer, {"query_stride": 3}
+    # Six queries for eight landmarks.
+    yield (
+        "nystromformer",
+        {"query_stride": 4, "image_height": 20, "image_width": 16, "landmarks": 8},
+    )
     yield "softmax", {"positions": "attention-bias"}
     yield "softmax", {"positions": "attention-bias", "projection": "conv"}
     yield "softmax", {"positions": "attention-bias", "query_stride": 2}

@@ -39,9 +39,15 @@ def linear(ours: nn.Module, name: str) -> Weights:
     return {f"{name}.weight": ours.weight, f"{name}.bias": ours.bias}
 
 
+def patch_kernel(model: VisionXFormer) -> Tensor:
+    """The patch matrix as a convolution, (d, channels, rows, columns of a patch)."""
+    projection = model.stages[0].embedding.projection
+    return projection.weight.unflatten(1, (3, 2, 2))
+
+
 def patch_matrix(model: VisionXFormer) -> Tensor:
-    """The patch convolution as a matrix, (d, rows·columns·channels of a patch)."""
-    return model.stages[0].embedding.projection.weight.permute(0, 2, 3, 1).flatten(1)
+    """The same with the channels last, (d, rows·columns·channels of a patch)."""
+    return patch_kernel(model).permute(0, 2, 3, 1).flatten(1)
 
 
 # vit-pytorch and timm
@@ -91,7 +97,8 @@ def test_vit_equals_timm(pooling: str) -> None:
     stage = model.stages[0]
     weights = {
         "pos_embed": stage.positions,
-        **linear(stage.embedding.projection, "patch_embed.proj"),
+        "patch_embed.proj.weight": patch_kernel(model),
+        "patch_embed.proj.bias": stage.embedding.projection.bias,
         **linear(model.norm, "norm"),
         **linear(model.head, "head"),
     }
@@ -118,7 +125,8 @@ def test_mlp_mixer_equals_timm() -> None:
     )  # fmt: skip
     assert description.num_tokens * description.mlp_ratio == 8 * 16
     weights = {
-        **linear(model.stages[0].embedding.projection, "stem.proj"),
+        "stem.proj.weight": patch_kernel(model),
+        "stem.proj.bias": model.stages[0].embedding.projection.bias,
         **linear(model.norm, "norm"),
         **linear(model.head, "head"),
     }

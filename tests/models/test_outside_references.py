@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from comparing import EXACT, assert_same, config, normal, randomise, relative_error
+from comparing import EXACT, assert_same, config, normal, randomise, relative_error, rotate
 from outside import package, run_with, without_epsilon
 from torch import Tensor, nn
 
@@ -17,7 +17,7 @@ from vixtui.models.config import StageConfig
 from vixtui.models.embedding import build_embedding
 from vixtui.models.mixers import build_mixer
 from vixtui.models.mixers.fourier import real_fourier
-from vixtui.models.positions import rotate, rotations
+from vixtui.models.positions import rotations
 
 
 def mixer_and_stage(name: str, query_stride: int = 1, **changes: Any) -> tuple[Any, StageConfig]:

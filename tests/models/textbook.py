@@ -51,6 +51,7 @@ def softmax_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | int = 0) -
 
 def nystromformer(q: Tensor, k: Tensor, v: Tensor, landmarks: int) -> Tensor:
     """The product of three matrices, the n×n one included, from means of segments."""
+    landmarks = min(landmarks, q.shape[2])
     q_land = torch.stack([part.mean(2) for part in torch.tensor_split(q, landmarks, 2)], 2)
     k_land = torch.stack([part.mean(2) for part in torch.tensor_split(k, landmarks, 2)], 2)
     scale = math.sqrt(q.shape[-1])

@@ -66,7 +66,7 @@ class OverlappingPatches(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(b, c, h, w) → (b, d, rows, columns), channels innermost."""
-        features = self.projection(images.contiguous(memory_format=torch.channels_last))
+        features = convolve(images.contiguous(memory_format=torch.channels_last), self.projection)
         normalised: Tensor = self.norm(features.permute(0, 2, 3, 1))  # (b, rows, columns, d)
         return normalised.permute(0, 3, 1, 2)
 
@@ -139,6 +139,18 @@ class PreciseGroupNorm(nn.GroupNorm):
     def forward(self, features: Tensor) -> Tensor:
         """(b, c, h, w) → (b, c, h, w)."""
         return super().forward(features.to(self.weight.dtype)).to(features.dtype)
+
+
+def convolve(features: Tensor, convolution: nn.Module) -> Tensor:
+    """(b, c, h, w) → (b, d, rows, columns), on a CPU in float32.
+
+    Where the map is smaller than the kernel and the stride is not 1, the bfloat16 kernel of torch
+    2.14 gets the gradient of the weight wrong, or not even finite.
+    """
+    if features.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+        with torch.autocast("cpu", enabled=False):
+            return convolution(features.float()).to(features.dtype)
+    return convolution(features)
 
 
 def stem_widths(embed_dim: int, depth: int) -> list[int]:
