@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vixtui.models.config import StageConfig
+from vixtui.models.convolution import convolve
 
 
 def build_embedding(stage: StageConfig) -> nn.Module:
@@ -139,18 +140,6 @@ class PreciseGroupNorm(nn.GroupNorm):
     def forward(self, features: Tensor) -> Tensor:
         """(b, c, h, w) → (b, c, h, w)."""
         return super().forward(features.to(self.weight.dtype)).to(features.dtype)
-
-
-def convolve(features: Tensor, convolution: nn.Module) -> Tensor:
-    """(b, c, h, w) → (b, d, rows, columns), on a CPU in float32.
-
-    Where the map is smaller than the kernel and the stride is not 1, the bfloat16 kernel of torch
-    2.14 gets the gradient of the weight wrong, or not even finite.
-    """
-    if features.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
-        with torch.autocast("cpu", enabled=False):
-            return convolution(features.float()).to(features.dtype)
-    return convolution(features)
 
 
 def stem_widths(embed_dim: int, depth: int) -> list[int]:

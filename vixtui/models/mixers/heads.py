@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vixtui.models.config import StageConfig
+from vixtui.models.convolution import convolve
 from vixtui.models.positions import rotate_
 
 
@@ -47,8 +48,7 @@ class Heads(nn.Module):
 class ConvHeads(nn.Module):
     """A depth-wise 3×3 convolution before each of the three maps (CvT, Wu et al. 2021, equation 2).
 
-    With `key_stride` keys and values are of a coarser grid than the queries. The convolutions are
-    in float32: of maps of one token, a CPU's bfloat16 kernel returns gradients it never computed.
+    With `key_stride` keys and values are of a coarser grid than the queries.
     """
 
     def __init__(self, stage: StageConfig) -> None:
@@ -65,10 +65,10 @@ class ConvHeads(nn.Module):
     def split(self, x: Tensor, rotations: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """(b, n, d) → queries (b, h, n, e), keys and values (b, h, k, e)."""
         x = x.transpose(1, 2).unflatten(2, self.grid)  # (b, d, r, s), channels innermost
-        with torch.autocast(x.device.type, enabled=False):
-            x = x.to(torch.promote_types(x.dtype, torch.float32))
-            maps = [convolution(x).flatten(2).transpose(1, 2) for convolution in self.convolutions]
-        q, k, v = (linear(one) for linear, one in zip(self.maps, maps, strict=True))  # (b, k, d)
+        q, k, v = (
+            linear(convolve(x, convolution).flatten(2).transpose(1, 2))  # (b, n or k, d)
+            for convolution, linear in zip(self.convolutions, self.maps, strict=True)
+        )
         if rotations is not None:
             q, k = rotate_(q, rotations), rotate_(k, rotations)
         q, k, v = (split_heads(part, self.num_heads) for part in (q, k, v))
