@@ -85,7 +85,8 @@ class _KernelAttention(torch.autograd.Function):
         ctx: Any, q: Tensor, k: Tensor, v: Tensor, projection: Tensor, keep_features: bool
     ) -> Tensor:
         out, divisors = _empty(q, v.shape[-1]), _empty(q, 1)
-        kept: list[Tensor] = []
+        contexts: list[Tensor] = []
+        features: list[Tensor] = []
         for part in _parts(q):
             phi_k, values = _key_features(k[:, part], projection), _with_ones(v[:, part])
             context = phi_k.mT @ values + _EPSILON * values.sum(-2, keepdim=True)  # (b, h, r, e+1)
@@ -93,8 +94,9 @@ class _KernelAttention(torch.autograd.Function):
             mixed = phi_q @ context + _EPSILON * context.sum(-2, keepdim=True)  # (b, h, n, e+1)
             divisors[:, part] = mixed[..., -1:]
             out[:, part] = mixed[..., :-1] / mixed[..., -1:]
-            kept += [context, phi_q, phi_k] if keep_features else [context]
-        ctx.save_for_backward(q, k, v, projection, out, divisors, *kept)
+            contexts.append(context)
+            features += [phi_q, phi_k] if keep_features else []
+        ctx.save_for_backward(q, k, v, projection, out, divisors, *contexts, *features)
         return out
 
     @staticmethod
@@ -102,20 +104,20 @@ class _KernelAttention(torch.autograd.Function):
         q, k, v, projection, out, divisors, *kept = ctx.saved_tensors
         to_q, to_k, to_v = _empty(q, q.shape[-1]), _empty(k, k.shape[-1]), _empty(k, v.shape[-1])
         parts = _parts(q)
-        for index, part in enumerate(parts):
-            context, *features = kept[index * len(kept) // len(parts) :][: len(kept) // len(parts)]
+        contexts, features = kept[: len(parts)], kept[len(parts) :]
+        for index, (part, context) in enumerate(zip(parts, contexts, strict=True)):
             to_out = gradient[:, part] / divisors[:, part]
             to_divisor = -(to_out * out[:, part]).sum(-1, keepdim=True)
             to_mixed = torch.cat((to_out, to_divisor), -1).to(context.dtype)  # (b, h, n, e+1)
 
-            phi_q = features[0] if features else _query_features(q[:, part], projection)
+            phi_q = features[2 * index] if features else _query_features(q[:, part], projection)
             to_context = phi_q.mT @ to_mixed + _EPSILON * to_mixed.sum(-2, keepdim=True)
             to_logits = (to_mixed @ context.mT).mul_(phi_q)  # (b, h, n, r)
             scaled = _scaled(projection, to_logits.dtype)
             to_q[:, part] = to_logits @ scaled
             del phi_q, to_logits
 
-            phi_k = features[1] if features else _key_features(k[:, part], projection)
+            phi_k = features[2 * index + 1] if features else _key_features(k[:, part], projection)
             to_values = phi_k @ to_context[..., :-1]
             to_v[:, part] = to_values + _EPSILON * to_context[..., :-1].sum(-2, keepdim=True)
             to_logits = (_with_ones(v[:, part]) @ to_context.mT).mul_(phi_k)  # (b, h, n, r)
