@@ -14,15 +14,14 @@ def traced_sizes(preset: Preset) -> tuple[int, ...]:
 
     The patch size follows from the picture, and each one is traced for the fewest tokens, one and a
     half times and nearly twice as many a side. Linear patches of other sizes differ only in the
-    projection and the picture itself, both linear in the area: two patch sizes are enough.
+    projection and the picture itself, both linear in the area: two patch sizes are enough. The
+    layers of a stem are nearly linear in it: every other patch size is.
     """
     aim = preset.tokens_per_side
-    largest = LARGEST_SIDE // aim
+    smallest, largest = max(1, _SMALLEST_SIDE // aim), LARGEST_SIDE // aim
     linear = preset.options["embedding"] == "linear"
-    patches = (1, largest) if linear else [2**power for power in range(largest.bit_length() - 1)]
+    between = [] if linear else [4 * smallest, 16 * smallest]
     sides = [aim // 2]
-    for patch in patches:
+    for patch in (smallest, *(patch for patch in between if patch < largest), largest):
         sides += [patch * tokens for tokens in (aim, aim * 3 // 2, 2 * aim - 1)]
-    if not linear:
-        sides.append(LARGEST_SIDE)
     return tuple(side for side in sides if side >= _SMALLEST_SIDE)
