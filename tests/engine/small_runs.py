@@ -18,6 +18,7 @@ def make_run(
     preset_name: str = "fnet:tiny",
     micro_batch: int = 64,
     precision: str = "fp32",
+    recompute: str = "none",
     seed: int = 0,
     **recipe: Any,
 ) -> RunDirectory:
@@ -34,6 +35,7 @@ def make_run(
         micro_batch=micro_batch,
         precision=precision,  # type: ignore[arg-type]
         threads=1,
+        recompute=recompute,  # type: ignore[arg-type]
         budget_bytes=4 * 10**9,
         predicted_peak_bytes=10**9,
         basis="test",

@@ -11,10 +11,12 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 from small_runs import make_run
 
 from vixtui.data.split import Split
+from vixtui.engine.weights import load_weights
 from vixtui.runs import control
 from vixtui.runs.directory import RunDirectory
 from vixtui.runs.events import (
@@ -82,7 +84,9 @@ def test_a_run_tells_its_story_in_order_and_leaves_a_model() -> None:
 
 
 def test_resume_after_kill_is_bit_identical() -> None:
-    options = {"epochs": 8, "ema": 0.95, "preset_name": "hybrid-vip-rope:tiny"}
+    options = {
+        "epochs": 8, "ema": 0.95, "preset_name": "hybrid-vip-rope:tiny", "redraw_features": 3,
+    }  # fmt: skip
     whole, killed = make_run(run_id="whole", **options), make_run(run_id="killed", **options)
     finish(whole)
     process = start_training(killed)
@@ -151,6 +155,27 @@ def test_accumulation_learns_like_one_large_batch() -> None:
         )
         losses.append(of(finish(run), Validated)[-1].loss)
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+@pytest.mark.parametrize("level", ["mlp", "block"])
+def test_recomputation_learns_the_same_weights(level: str) -> None:
+    plain = make_run(run_id="plain", preset_name="levin:tiny")
+    frugal = make_run(run_id="frugal", preset_name="levin:tiny", recompute=level)
+    finish(plain)
+    finish(frugal)
+    assert digest(frugal.model_path) == digest(plain.model_path)
+
+
+def test_redrawn_features_are_those_of_the_saved_weights() -> None:
+    name = "vip:tiny"
+    kept = make_run(run_id="kept", preset_name=name)
+    redrawn = make_run(run_id="redrawn", preset_name=name, redraw_features=10)
+    for run in (kept, redrawn):
+        finish(run)
+    first, second = (load_weights(run.model_path)[0].state_dict() for run in (kept, redrawn))
+    projections = [key for key in first if key.endswith("projection")]
+    assert len(projections) == 2
+    assert all(not torch.equal(first[key], second[key]) for key in projections)
 
 
 def test_a_stop_sent_while_the_engine_starts_is_obeyed() -> None:
