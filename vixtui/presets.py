@@ -81,8 +81,12 @@ def patch_size(height: int, width: int, tokens_per_side: int) -> int:
     return size
 
 
-def preset(name: str) -> Preset:
+def preset(name: str, *, option: str = "--preset") -> Preset:
     """Return the preset ``variant`` or ``variant:size``; without a size, the tiny one.
+
+    Args:
+        name: as typed.
+        option: named in the error.
 
     Raises:
         UsageError: when there is no such preset; names the nearest ones.
@@ -92,7 +96,7 @@ def preset(name: str) -> Preset:
     if found is None:
         near = difflib.get_close_matches(name, [*all_presets(), *variants()], n=3, cutoff=0.5)
         remedy = f"did you mean {' or '.join(near)}?" if near else "see 'vixtui presets list'"
-        raise UsageError(f"no preset of this name: {name}", where="--preset", remedy=remedy)
+        raise UsageError(f"no preset of this name: {name}", where=option, remedy=remedy)
     return found
 
 

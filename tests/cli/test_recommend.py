@@ -37,10 +37,106 @@ def test_nothing_fits_exits_5_and_names_the_budget_needed(vixtui):
     assert vixtui("recommend", "--budget", needed).code == 0
 
 
+def test_nothing_fits_names_the_pictures_that_would(vixtui):
+    described = ("recommend", "--budget", "1GB", "--images", "300", "--image-size")
+    result = vixtui(*described, "512")
+    assert result.code == 5
+    size = result.err.partition("with --image-size ")[2].split(",")[0]
+    assert vixtui(*described, size).code == 0
+
+
 def test_pictures_can_be_described(vixtui):
-    arguments = ("--image-size", "64", "--classes", "5", "--images", "300", "--json")
-    task = json.loads(vixtui("recommend", *arguments).out)["task"]
-    assert (task["image_height"], task["num_classes"], task["images"]) == (64, 5, 300)
+    arguments = ("--image-size", "64", "--channels", "1", "--classes", "5", "--images", "300")
+    task = json.loads(vixtui("recommend", *arguments, "--json").out)["task"]
+    assert task == {
+        "image_height": 64,
+        "image_width": 64,
+        "in_channels": 1,
+        "num_classes": 5,
+        "images": 300,
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("--channels", "2"), "--channels"),
+        (("--data", "digits", "--channels", "1"), "--channels"),
+        (("--for", "vitt"), "--for"),
+        (("--for", "vit:tiny", "--time", "2m"), "--time"),
+        (("--for", "vit:tiny", "--all"), "--all"),
+        (("--simulate", "a fast one"), "--simulate"),
+        (("--simulate", "4GB", "--device", "cpu"), "--device"),
+    ],
+)
+def test_questions_at_odds_with_themselves_are_one_line(vixtui, arguments, named):
+    result = vixtui("recommend", *arguments)
+    assert (result.code, result.out) == (2, "")
+    assert result.err.count("\n") == 1
+    assert f"({named}" in result.err or f", {named})" in result.err
+
+
+def test_what_a_preset_needs_agrees_with_the_recommendation(vixtui):
+    described = ("--image-size", "96", "--budget", "1100MB", "--json")
+    found = json.loads(vixtui("recommend", "--all", *described).out)["candidates"]
+    plan = next(entry for entry in found if entry["preset"] == "vin:tiny")
+    answer = json.loads(vixtui("recommend", "--for", "vin", *described).out)
+    assert answer["preset"] == "vin:tiny"
+    assert [need["micro_batch"] for need in answer["needs"]] == [1, 2, 4, 8, 16, 32, 64]
+    assert not all(need["fits"] for need in answer["needs"])
+    chosen = [need for need in answer["needs"] if need["fits"]][-1]
+    assert chosen["micro_batch"] == plan["micro_batch"]
+    assert chosen["peak_bytes"] == plan["peak_bytes"]
+    assert chosen["peak_basis"] == plan["peak_basis"]
+
+
+def test_what_a_preset_needs_is_told_also_if_it_is_too_much(vixtui):
+    result = vixtui("recommend", "--for", "vit", "--budget", "1MB")
+    assert result.code == 0
+    assert all(line.endswith("no") for line in result.out.splitlines()[1:])
+    needed = result.err.partition("it fits with --budget ")[2].strip()
+    assert vixtui("recommend", "--for", "vit", "--budget", needed).out.count("yes") > 0
+
+
+def test_a_simulation_is_marked_on_every_line(vixtui):
+    for arguments in ((), ("--for", "vit:tiny"), ("--for", "vit:tiny", "--budget", "1MB")):
+        result = vixtui("recommend", "--simulate", "RTX 3050 4GB", *arguments)
+        assert result.code == 0
+        assert all(line.startswith("simulated") for line in result.out.splitlines()[1:])
+        assert all(line.startswith("simulated: ") for line in result.err.splitlines())
+        assert "90 % of 4.00 GB nominal" in result.err or "1MB given" in result.err
+
+
+def test_a_simulation_is_marked_in_json(vixtui):
+    arguments = ("recommend", "--simulate", "mygpu:6GiB:20", "--budget", "50%", "--json")
+    ranking = json.loads(vixtui(*arguments).out)
+    assert ranking["simulated"] == {"name": "mygpu", "bytes": 6 * 2**30, "multiprocessors": 20}
+    assert ranking["budget"]["bytes"] == 3 * 2**30
+    assert all(candidate["simulated"] for candidate in ranking["candidates"])
+    needs = json.loads(vixtui(*arguments, "--for", "vit").out)["needs"]
+    assert all(need["simulated"] for need in needs)
+    here = json.loads(vixtui("recommend", "--budget", "4GB", "--json").out)
+    assert here["simulated"] is None
+    assert not any(candidate["simulated"] for candidate in here["candidates"])
+
+
+def test_a_simulation_does_not_look_at_this_machine(vixtui, monkeypatch):
+    def fail(device=None):
+        raise AssertionError("probed")
+
+    monkeypatch.setattr("vixtui.hardware.probe.probe", fail)
+    assert vixtui("recommend", "--simulate", "RTX 3060").code == 0
+
+
+def test_nothing_fits_a_simulated_gpu_either(vixtui):
+    result = vixtui("recommend", "--simulate", "toy 100MB")
+    assert result.code == 5
+    assert "(simulated, " in result.err
+
+
+def test_the_plain_vit_is_always_shown(vixtui):
+    found = json.loads(vixtui("recommend", "--budget", "4GB", "--json").out)["candidates"]
+    assert any(entry["preset"].startswith("vit:") for entry in found)
 
 
 def test_time_tells_the_epochs(vixtui):
@@ -67,7 +163,7 @@ def test_the_limits_are_those_of_the_data():
 
 
 def test_pictures_that_no_preset_takes_are_one_line(vixtui, monkeypatch):
-    monkeypatch.setattr("vixtui.planning.recommend.recommend", lambda *_, **__: [])
+    monkeypatch.setattr("vixtui.planning.recommend.consider_all", lambda *_: [])
     result = vixtui("recommend")
     assert (result.code, result.out) == (2, "")
     assert "no preset can take pictures of this size" in result.err
@@ -84,6 +180,14 @@ def test_a_row_takes_at_most_two_of_80_columns_wide_lines(make_terminal):
     lines = shown().splitlines()
     assert max(map(len, lines)) <= 80
     assert len(lines) <= 2 + 2 * len(ranked)
+
+
+def test_the_mark_of_a_simulation_survives_a_narrow_terminal(make_terminal):
+    task = Task(image_height=32, image_width=32, in_channels=3, num_classes=10, images=2000)
+    ranked = recommend(task, Budget(device="cpu", bytes=4 * 10**9, source="said"), probe())[:10]
+    shown = make_terminal(80)
+    print_candidates(ranked, 1000, simulated=True)
+    assert shown().count("simulated") == len(ranked)
 
 
 def test_a_preset_is_shown_with_what_it_needs(vixtui):

@@ -126,6 +126,13 @@ def test_speeds_of_earlier_runs_are_read_newest_first() -> None:
     assert found.seconds_per_epoch == 100 / 200
 
 
+def test_a_run_that_has_got_further_is_read_again() -> None:
+    run = prepare_run(SOURCE, plan(), BUDGET, RECIPE, name="a")
+    assert read_speeds() == []
+    built(run, 100.0)
+    assert [speed.images_per_second for speed in read_speeds()] == [100.0]
+
+
 def test_damaged_or_unfinished_runs_teach_nothing() -> None:
     prepare_run(SOURCE, plan(), BUDGET, RECIPE, name="not-begun")
     resumed = prepare_run(SOURCE, plan(), BUDGET, RECIPE, name="resumed")

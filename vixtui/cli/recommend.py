@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vixtui.cli import narrate, output
+from vixtui.cli.complete import complete_preset
 from vixtui.cli.options import Budget, Data, Device, ImageSize, Json, Time
 
 if TYPE_CHECKING:
+    from vixtui.cli.question import Hardware
+    from vixtui.planning.recommend import Question
     from vixtui.planning.types import Budget as MemoryBudget
-    from vixtui.planning.types import Candidate, Task
+    from vixtui.planning.types import Candidate
 
-DEFAULT_DATA = "digits"
 _SHOWN = 10
+_SIMULATED = "simulated"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -29,6 +32,9 @@ def recommend(
     time: Time = None,
     data: Data = None,
     image_size: ImageSize = None,
+    channels: Annotated[
+        int | None, typer.Option("--channels", help="1: grey, 3: colour.", min=1, max=3)
+    ] = None,
     classes: Annotated[
         int | None, typer.Option("--classes", help="Number of classes.", min=2, max=10_000)
     ] = None,
@@ -36,6 +42,23 @@ def recommend(
         int | None, typer.Option("--images", help="Number of training pictures.", min=1)
     ] = None,
     device: Device = "auto",
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            "--for",
+            help="Only tell what this preset needs at each micro-batch.",
+            autocompletion=complete_preset,
+            metavar="PRESET",
+        ),
+    ] = None,
+    simulate: Annotated[
+        str | None,
+        typer.Option(
+            "--simulate",
+            help="Plan for a GPU that is not here: 'RTX 3050 4GB', mygpu:6GiB:20.",
+            metavar="GPU",
+        ),
+    ] = None,
     show_all: Annotated[
         bool, typer.Option("--all", help="Also show what ranks low or does not fit.")
     ] = False,
@@ -44,36 +67,28 @@ def recommend(
     """Rank the models that fit, with predicted memory and time.
 
     For the pictures of --data (default: the built-in digits), or for any that are described by
-    --image-size, --classes and --images.
+    --image-size, --channels, --classes and --images.
     """
-    from vixtui.hardware.probe import probe
-    from vixtui.planning.budget import resolve_budget
-    from vixtui.planning.recommend import recommend as rank
+    from vixtui.cli.question import describe_task, find_hardware, find_task
+    from vixtui.errors import UsageError
+    from vixtui.planning.recommend import Question
     from vixtui.units import parse_seconds
 
-    seconds = parse_seconds(time) if time else None
-    task, task_name = _task(data, image_size, classes, images)
-    machine = probe(device)
-    memory = resolve_budget(machine, budget, None if device == "auto" else device)
-    candidates = rank(task, memory, machine, seconds=seconds)
-    require_fit(candidates, memory)
-    if not show_all:
-        candidates = [candidate for candidate in candidates if candidate.fits][:_SHOWN]
-    if json:
-        output.print_json(
-            {
-                "task": asdict(task),
-                "budget": asdict(memory),
-                "candidates": [asdict(candidate) for candidate in candidates],
-            }
+    if preset is not None and (time is not None or show_all):
+        raise UsageError(
+            "--for tells the memory of one preset", where="--time, --all", remedy="leave them out"
         )
+    seconds = parse_seconds(time) if time else None
+    task, task_name = find_task(data, image_size, channels, classes, images)
+    hardware = find_hardware(budget, device, simulate)
+    question = Question(task=task, budget=hardware.budget, seconds=seconds)
+    heading = f"for {task_name}: {describe_task(task)}"
+    if preset is not None:
+        _tell_needs(preset, question, hardware, heading, json=json)
         return
-    for remark in machine.notes:
-        narrate.note(remark)
-    narrate.note(f"for {task_name}: {_describe(task)}")
-    narrate.note(f"budget: {describe_budget(memory)}")
-    print_candidates(candidates, seconds)
-    narrate.note(f"train the best: vixtui train{f' {data}' if data else ''}")
+    _tell_ranking(question, hardware, heading, show_all=show_all, json=json)
+    if not json and hardware.simulated is None:
+        narrate.note(f"train the best: vixtui train{f' {data}' if data else ''}")
 
 
 def print_default_recommendation() -> None:
@@ -81,14 +96,16 @@ def print_default_recommendation() -> None:
     recommend()
 
 
-def require_fit(candidates: Sequence[Candidate], budget: MemoryBudget) -> Candidate:
+def require_fit(candidates: Sequence[Candidate], question: Question) -> Candidate:
     """Return the best candidate that fits.
 
     Raises:
         UsageError: when there are no candidates: no preset can take the pictures.
-        DoesNotFitError: when none fits; names the nearest miss and the budget it needs.
+        DoesNotFitError: when none fits; names the nearest miss, the budget it needs, and the
+            largest pictures with which one would fit.
     """
     from vixtui.errors import DoesNotFitError, UsageError
+    from vixtui.planning.recommend import largest_pictures_that_fit
     from vixtui.text import format_bytes
 
     if not candidates:
@@ -96,12 +113,19 @@ def require_fit(candidates: Sequence[Candidate], budget: MemoryBudget) -> Candid
     for candidate in candidates:
         if candidate.fits:
             return candidate
+    budget = question.budget
     nearest = min(candidates, key=lambda candidate: candidate.peak_bytes)
+    smaller = largest_pictures_that_fit(question, [entry.preset for entry in candidates])
     raise DoesNotFitError(
         f"nothing fits {format_bytes(budget.bytes)}",
         where=f"{budget.device}, {budget.source}",
         remedy=f"the nearest is {nearest.preset}, which needs --budget "
-        f"{budget_that_holds(nearest.peak_bytes)}; smaller pictures (--image-size) need less",
+        f"{budget_that_holds(nearest.peak_bytes)}; "
+        + (
+            f"with --image-size {smaller[0]}, {smaller[1]} would fit"
+            if smaller
+            else "smaller pictures (--image-size) are not enough"
+        ),
     )
 
 
@@ -117,12 +141,15 @@ def describe_budget(budget: MemoryBudget) -> str:
     return f"{format_bytes(budget.bytes)} on {budget.device} ({budget.source})"
 
 
-def print_candidates(candidates: Sequence[Candidate], seconds: float | None) -> None:
+def print_candidates(
+    candidates: Sequence[Candidate], seconds: float | None, *, simulated: bool = False
+) -> None:
     """Print candidates as a table, best first.
 
     Args:
         candidates: what to show.
         seconds: time for the training; adds a column of how many epochs that is.
+        simulated: whether to mark each line as an answer for a GPU that is not here.
     """
     from vixtui.text import format_bytes, format_count, format_percent, format_seconds
 
@@ -146,52 +173,114 @@ def print_candidates(candidates: Sequence[Candidate], seconds: float | None) -> 
     if not seconds:
         columns.remove("epochs")
         rows = [row[:5] + row[6:] for row in rows]
+    _print_table(columns, rows, texts=("preset", "why"), simulated=simulated)
+    if candidates:
+        best = candidates[0]
+        _say(f"peak: {best.peak_basis}", simulated=simulated)
+        _say(f"epoch: {best.time_basis}", simulated=simulated)
+        _say(f"top-1: {best.accuracy_basis}", simulated=simulated)
+
+
+def _print_table(
+    columns: list[str], rows: list[list[str]], *, texts: Sequence[str], simulated: bool
+) -> None:
+    numeric = set(columns) - set(texts)
+    if simulated:
+        columns, rows = ["hardware", *columns], [[_SIMULATED, *row] for row in rows]
     output.print_table(
         columns,
         rows,
-        numeric=set(columns) - {"preset", "why"},
-        whole=("preset",),
+        numeric=numeric,
+        whole=("preset", "hardware"),
         optional=("weights", "batch"),
     )
-    if candidates:
-        best = candidates[0]
-        narrate.note(f"peak: {best.peak_basis}")
-        narrate.note(f"epoch: {best.time_basis}")
-        narrate.note(f"top-1: {best.accuracy_basis}")
 
 
-def _task(
-    data: str | None, image_size: int | None, classes: int | None, images: int | None
-) -> tuple[Task, str]:
-    from vixtui.data.sources import open_source
-    from vixtui.errors import UsageError
-    from vixtui.planning.start import task_of
-    from vixtui.planning.types import Task
-
-    described = classes is not None or images is not None
-    if data is not None and described:
-        raise UsageError(
-            "--data says how many classes and pictures there are",
-            where="--classes, --images",
-            remedy="leave them out",
-        )
-    if not described and (data is not None or image_size is None):
-        name = data or DEFAULT_DATA
-        return task_of(open_source(name, image_size=image_size)), name
-    side = image_size or 32
-    task = Task(
-        image_height=side,
-        image_width=side,
-        in_channels=3,
-        num_classes=classes or 10,
-        images=images or 2000,
-    )
-    return task, "pictures as described"
+def _say(text: str, *, simulated: bool) -> None:
+    narrate.note(f"{_SIMULATED}: {text}" if simulated else text)
 
 
-def _describe(task: Task) -> str:
-    colour = "grey" if task.in_channels == 1 else "colour"
-    return (
-        f"{task.image_height}×{task.image_width} pixels {colour}, {task.num_classes} classes, "
-        f"{task.images:,} training pictures"
-    )
+def _tell_ranking(
+    question: Question, hardware: Hardware, heading: str, *, show_all: bool, json: bool
+) -> None:
+    """Print the presets, best first.
+
+    Raises:
+        DoesNotFitError: when none fits.
+    """
+    from vixtui.planning.recommend import consider_all, ranked, read_knowledge, shortlist
+
+    knowledge = read_knowledge(question, hardware.throughput)
+    candidates = ranked(consider_all(question, knowledge), question.seconds)
+    require_fit(candidates, question)
+    if not show_all:
+        candidates = shortlist(candidates, _SHOWN)
+    simulated = hardware.simulated is not None
+    if json:
+        entries = [{**asdict(candidate), _SIMULATED: simulated} for candidate in candidates]
+        output.print_json({**_asked(question, hardware), "candidates": entries})
+        return
+    _introduce(hardware, heading)
+    print_candidates(candidates, question.seconds, simulated=simulated)
+
+
+def _tell_needs(
+    name: str, question: Question, hardware: Hardware, heading: str, *, json: bool
+) -> None:
+    """Print what a preset needs at each micro-batch; whether it fits is part of the answer.
+
+    Raises:
+        UsageError: for an unknown preset, or one that cannot take the pictures.
+    """
+    from vixtui.planning.recommend import needs
+    from vixtui.presets import preset
+    from vixtui.text import format_bytes
+
+    found, name = needs(name, question), preset(name).name
+    fitting = [need for need in found if need.peak_bytes <= question.budget.bytes]
+    simulated = hardware.simulated is not None
+    if json:
+        entries = [
+            {
+                "micro_batch": need.micro_batch,
+                "passes": need.passes,
+                "peak_bytes": need.peak_bytes,
+                "peak_basis": need.basis,
+                "fits": need in fitting,
+                _SIMULATED: simulated,
+            }
+            for need in found
+        ]
+        output.print_json({**_asked(question, hardware), "preset": name, "needs": entries})
+        return
+    _introduce(hardware, f"{name} {heading}, {question.step_images} a weight update")
+    rows = [
+        [
+            str(need.micro_batch),
+            str(need.passes),
+            format_bytes(need.peak_bytes),
+            "yes" if need in fitting else "no",
+        ]
+        for need in found
+    ]
+    columns = ["micro-batch", "passes", "peak", "fits"]
+    _print_table(columns, rows, texts=("fits",), simulated=simulated)
+    _say(f"peak: {found[0].basis}", simulated=simulated)
+    if not fitting:
+        least = min(need.peak_bytes for need in found)
+        _say(f"it fits with --budget {budget_that_holds(least)}", simulated=simulated)
+
+
+def _asked(question: Question, hardware: Hardware) -> dict[str, Any]:
+    """Return the question as JSON answers repeat it."""
+    return {
+        "task": asdict(question.task),
+        "budget": asdict(question.budget),
+        _SIMULATED: asdict(hardware.simulated) if hardware.simulated else None,
+    }
+
+
+def _introduce(hardware: Hardware, heading: str) -> None:
+    simulated = hardware.simulated is not None
+    for remark in (*hardware.notes, heading, f"budget: {describe_budget(hardware.budget)}"):
+        _say(remark, simulated=simulated)

@@ -10,7 +10,7 @@ import typer
 from vixtui.cli import narrate, output
 from vixtui.cli.complete import complete_data, complete_preset
 from vixtui.cli.options import Budget, Device, ImageSize, Json, Seed, Time
-from vixtui.cli.recommend import DEFAULT_DATA
+from vixtui.cli.question import DEFAULT_DATA
 from vixtui.models.config import Recompute
 from vixtui.runs.config import Precision
 
@@ -220,19 +220,20 @@ def _choose(
         DoesNotFitError: when it does not fit the budget.
     """
     from vixtui.cli.recommend import require_fit
-    from vixtui.planning.recommend import candidate, recommend
+    from vixtui.planning.recommend import Question, candidate, recommend
     from vixtui.planning.start import task_of
 
     task = task_of(source)
+    question = Question(task=task, budget=budget, batch_size=recipe.batch_size)
     if preset is None:
         ranked = recommend(
             task, budget, machine, batch_size=recipe.batch_size, seconds=recipe.seconds
         )
-        return require_fit(ranked, budget)
+        return require_fit(ranked, question)
     named = candidate(
         preset, task, budget, machine, batch_size=recipe.batch_size, seconds=recipe.seconds
     )
-    return require_fit([named], budget)
+    return require_fit([named], question)
 
 
 def _narrate(

@@ -10,7 +10,7 @@ from vixtui.units import parse_bytes
 
 # What is left to others when nobody says how much to use.
 _CPU_SHARE = 0.8
-_GPU_SHARE = 0.9
+GPU_SHARE = 0.9
 # With less than this free, somebody else works on the GPU: the CPU is the better choice.
 _LEAST_FREE_GPU_BYTES = 2**30
 # A figure older than this is no longer called one of now.
@@ -35,7 +35,7 @@ def resolve_budget(machine: Machine, text: str | None = None, device: str | None
     free = machine.ram_free if gpu is None else gpu.free
     name = "cpu" if gpu is None else gpu.device
     if text is None:
-        share = _CPU_SHARE if gpu is None or gpu.shared else _GPU_SHARE
+        share = _CPU_SHARE if gpu is None or gpu.shared else GPU_SHARE
         source = f"{100 * share:.0f} % of {_describe(free)}"
         return Budget(device=name, bytes=int(share * free.bytes), source=source)
     wanted = parse_bytes(text, whole=free.bytes)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from vixtui.errors import UsageError
 from vixtui.hardware.machine import Machine
-from vixtui.memory.cost import StepCost, step_cost
-from vixtui.memory.engine import CPU_BASIS, GPU_BASIS, cpu_bytes, gpu_bytes
-from vixtui.memory.figures import PresetFigures, read_figures
+from vixtui.memory.figures import read_figures
 from vixtui.models.config import ModelConfig
 from vixtui.planning.accuracy import Measurement, comparable, read_measurements
+from vixtui.planning.needs import Need, largest_fit, micro_batches, model_for, need
 from vixtui.planning.speed import (
     MeasuredSpeed,
     Throughput,
@@ -24,8 +23,13 @@ from vixtui.planning.types import Budget, Candidate, Task
 from vixtui.presets import Preset, all_presets, preset
 from vixtui.text import format_bytes, format_seconds
 
+BATCH_SIZE = 64
 # With fewer passes over the pictures a model has hardly begun to learn.
 _FEWEST_EPOCHS = 3
+# Exact softmax attention, fused: what the others have to be better than.
+_YARDSTICK = "vit"
+# Sides of pictures that are proposed where nothing fits, in pixels.
+_SMALLER_SIDES = (384, 256, 224, 192, 160, 128, 96, 64, 48, 32, 24, 16, 8)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,13 +37,11 @@ class Knowledge:
     """What planning draws on, read from files beforehand.
 
     Args:
-        figures: traced steps by preset name.
         accuracies: comparable measurements by preset name.
         speeds: of earlier runs on the budget's device, newest first.
         throughput: of that device.
     """
 
-    figures: Mapping[str, PresetFigures]
     accuracies: Mapping[str, Measurement]
     speeds: tuple[MeasuredSpeed, ...]
     throughput: Throughput
@@ -51,8 +53,13 @@ class Question:
 
     task: Task
     budget: Budget
-    batch_size: int
+    batch_size: int = BATCH_SIZE
     seconds: float | None = None
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether the budget is one of RAM."""
+        return self.budget.device == "cpu"
 
     @property
     def step_images(self) -> int:
@@ -65,7 +72,7 @@ def recommend(
     budget: Budget,
     machine: Machine,
     *,
-    batch_size: int = 64,
+    batch_size: int = BATCH_SIZE,
     seconds: float | None = None,
 ) -> list[Candidate]:
     """Return every preset that can take the task's pictures, best first.
@@ -80,7 +87,8 @@ def recommend(
         seconds: training time, if limited; presets too slow for it go behind the others.
     """
     question = Question(task=task, budget=budget, batch_size=batch_size, seconds=seconds)
-    return ranked(consider_all(question, read_knowledge(question, machine)), seconds)
+    throughput = device_throughput(budget.device, machine.cores)
+    return ranked(consider_all(question, read_knowledge(question, throughput)), seconds)
 
 
 def candidate(
@@ -89,7 +97,7 @@ def candidate(
     budget: Budget,
     machine: Machine,
     *,
-    batch_size: int = 64,
+    batch_size: int = BATCH_SIZE,
     seconds: float | None = None,
 ) -> Candidate:
     """Return one preset measured against a budget; arguments as for `recommend`.
@@ -99,30 +107,59 @@ def candidate(
     """
     question = Question(task=task, budget=budget, batch_size=batch_size, seconds=seconds)
     chosen = preset(preset_name)
+    throughput = device_throughput(budget.device, machine.cores)
     try:
-        return consider(chosen, question, read_knowledge(question, machine))
+        return consider(chosen, question, read_knowledge(question, throughput))
     except ValueError as error:
-        raise UsageError(
-            f"{chosen.name} cannot take these pictures: {error}",
-            where="--preset",
-            remedy="choose another preset or --image-size",
-        ) from error
+        raise _cannot_take(chosen, error, "--preset") from error
 
 
-def read_knowledge(question: Question, machine: Machine) -> Knowledge:
-    """Return what the shipped files and this machine's earlier runs tell."""
+def needs(preset_name: str, question: Question, *, option: str = "--for") -> list[Need]:
+    """Return what a preset needs at each micro-batch, the smallest first, whatever the budget.
+
+    Args:
+        preset_name: ``variant`` or ``variant:size``.
+        question: its budget only tells the device.
+        option: named in errors.
+
+    Raises:
+        UsageError: for an unknown preset, or one that cannot take the task's pictures.
+    """
+    chosen, batch_size = preset(preset_name, option=option), question.step_images
+    try:
+        return [
+            need(chosen.name, question.task, micro_batch, batch_size, on_cpu=question.on_cpu)
+            for micro_batch in micro_batches(batch_size)
+        ]
+    except ValueError as error:
+        raise _cannot_take(chosen, error, option) from error
+
+
+def _cannot_take(chosen: Preset, error: ValueError, option: str) -> UsageError:
+    return UsageError(
+        f"{chosen.name} cannot take these pictures: {error}",
+        where=option,
+        remedy="choose another preset or --image-size",
+    )
+
+
+def read_knowledge(question: Question, throughput: Throughput) -> Knowledge:
+    """Return what the shipped files and this machine's earlier runs tell.
+
+    Args:
+        question: what is asked.
+        throughput: assumed of the budget's device.
+    """
     task, device = question.task, question.budget.device
-    figures = read_figures().presets
     speeds = tuple(speed for speed in read_speeds() if speed.device == device)
     return Knowledge(
-        figures=figures,
         accuracies=comparable(
             read_measurements(),
             image_side=min(task.image_height, task.image_width),
             seconds=question.seconds,
         ),
         speeds=speeds,
-        throughput=corrected(device_throughput(device, machine.cores), speeds, figures),
+        throughput=corrected(throughput, speeds, read_figures().presets),
     )
 
 
@@ -141,35 +178,26 @@ def consider(chosen: Preset, question: Question, knowledge: Knowledge) -> Candid
     Raises:
         ValueError: when it cannot take such pictures.
     """
-    task = question.task
-    model = chosen.model_config(
-        image_height=task.image_height,
-        image_width=task.image_width,
-        in_channels=task.in_channels,
-        num_classes=task.num_classes,
-    )
-    if chosen.name not in knowledge.figures:
-        raise ValueError("no memory figures for it")
-    figures = knowledge.figures[chosen.name]
-    micro_batch, cost, peak_bytes = _largest_fit(figures, model, question)
-    seconds_per_epoch, time_basis = _epoch_time(model, cost, question, knowledge)
+    found = _largest_fit(chosen.name, question)
+    model = model_for(chosen.name, question.task)
+    seconds_per_epoch, time_basis = _epoch_time(chosen.name, model, found, question, knowledge)
     accuracy = knowledge.accuracies.get(chosen.name)
-    fits = peak_bytes <= question.budget.bytes
+    fits = found.peak_bytes <= question.budget.bytes
     return Candidate(
         preset=chosen.name,
         title=chosen.title,
         model=model,
-        parameters=cost.parameters,
-        batch_size=question.step_images,
-        micro_batch=micro_batch,
-        peak_bytes=peak_bytes,
-        peak_basis=CPU_BASIS if question.budget.device == "cpu" else GPU_BASIS,
+        parameters=found.cost.parameters,
+        batch_size=found.batch_size,
+        micro_batch=found.micro_batch,
+        peak_bytes=found.peak_bytes,
+        peak_basis=found.basis,
         seconds_per_epoch=seconds_per_epoch,
         time_basis=time_basis,
         accuracy=accuracy.top1 if accuracy else None,
         accuracy_basis=accuracy.basis if accuracy else "not measured",
         fits=fits,
-        reason=_reason(fits, peak_bytes, seconds_per_epoch, question),
+        reason=_reason(fits, found.peak_bytes, seconds_per_epoch, question),
     )
 
 
@@ -187,6 +215,43 @@ def ranked(candidates: Iterable[Candidate], seconds: float | None = None) -> lis
     return [replace(entry, reason=entry.reason or _compare(entry, ordered[0])) for entry in ordered]
 
 
+def shortlist(candidates: Sequence[Candidate], most: int) -> list[Candidate]:
+    """Return the best `most` that fit, then the best plain ViT if it is not among them.
+
+    Args:
+        candidates: best first.
+        most: how many to show; the ViT comes on top, also when it does not fit.
+    """
+    listed = [entry for entry in candidates if entry.fits][:most]
+    vits = (entry for entry in candidates if preset(entry.preset).variant == _YARDSTICK)
+    best = next(vits, None)
+    return listed if best is None or best in listed else [*listed, best]
+
+
+def largest_pictures_that_fit(
+    question: Question, preset_names: Collection[str]
+) -> tuple[int, str] | None:
+    """Return a smaller side of square pictures in pixels and the preset that then fits, or None.
+
+    Args:
+        question: for pictures with which nothing fits.
+        preset_names: who may answer.
+    """
+    task = question.task
+    for side in _SMALLER_SIDES:
+        if side >= min(task.image_height, task.image_width):
+            continue
+        smaller = replace(question, task=replace(task, image_height=side, image_width=side))
+        for name in preset_names:
+            try:
+                found = _largest_fit(name, smaller)
+            except ValueError:
+                continue
+            if found.peak_bytes <= question.budget.bytes:
+                return side, name
+    return None
+
+
 def _compare(entry: Candidate, first: Candidate) -> str:
     """Return why a candidate ranks where it does, in a few words."""
     if entry.accuracy is None:
@@ -194,41 +259,30 @@ def _compare(entry: Candidate, first: Candidate) -> str:
     if entry is first or first.accuracy is None:
         return "best measured"
     points = 100 * (first.accuracy - entry.accuracy)
-    speed = first.seconds_per_epoch / entry.seconds_per_epoch
-    return f"−{points:.1f} points, {speed:.1f}× speed"
+    behind = "same accuracy" if f"{points:.1f}" == "0.0" else f"−{points:.1f} points"
+    return f"{behind}, {first.seconds_per_epoch / entry.seconds_per_epoch:.1f}× speed"
 
 
-def _largest_fit(
-    figures: PresetFigures, model: ModelConfig, question: Question
-) -> tuple[int, StepCost, int]:
-    """Return the largest micro-batch that fits, or 1, with its cost and the engine's peak bytes."""
-    batch_size, micro_batch = question.step_images, 1 << question.step_images.bit_length() - 1
-    while True:
-        cost = step_cost(figures, model, micro_batch=micro_batch, batch_size=batch_size)
-        peak_bytes = _engine_bytes(cost, question)
-        if peak_bytes <= question.budget.bytes or micro_batch == 1:
-            return micro_batch, cost, peak_bytes
-        micro_batch //= 2
-
-
-def _engine_bytes(cost: StepCost, question: Question) -> int:
-    if question.budget.device != "cpu":
-        return gpu_bytes(cost)
-    task = question.task
-    image_bytes = task.in_channels * task.image_height * task.image_width
-    return cpu_bytes(cost, images=task.images, image_bytes=image_bytes)
+def _largest_fit(name: str, question: Question) -> Need:
+    return largest_fit(
+        name,
+        question.task,
+        question.step_images,
+        question.budget.bytes,
+        on_cpu=question.on_cpu,
+    )
 
 
 def _epoch_time(
-    model: ModelConfig, cost: StepCost, question: Question, knowledge: Knowledge
+    name: str, model: ModelConfig, found: Need, question: Question, knowledge: Knowledge
 ) -> tuple[float, str]:
     """Return seconds an epoch and where the figure comes from."""
     images = question.task.images
-    known = measured_speed(knowledge.speeds, model)
+    known = measured_speed(knowledge.speeds, name, model)
     if known is not None:
         return images / known.images_per_second, f"measured in run {known.run}"
-    steps = images / question.step_images
-    return steps * knowledge.throughput.step_seconds(cost), knowledge.throughput.basis
+    steps = images / found.batch_size
+    return steps * knowledge.throughput.step_seconds(found.cost), knowledge.throughput.basis
 
 
 def _too_slow(seconds_per_epoch: float, seconds: float | None) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import islice
 from statistics import median
 
@@ -45,6 +46,8 @@ _CORE = Throughput(1e11, 1e10, 5e-6, "")
 _NEXT_CORE_SHARE = 0.5
 _MOST_CORES = 8
 _GPU = Throughput(4e12, 2e11, 1e-5, "predicted: 4 TFLOP/s (default, not measured on a GPU)")
+# That the default stands for; a simulated GPU is taken to be faster or slower in proportion.
+_GPU_MULTIPROCESSORS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,27 @@ def device_throughput(device: str, cores: int) -> Throughput:
         basis=(
             f"predicted: {_CORE.flops_per_second / 1e9:.0f} GFLOP/s, "
             f"{_CORE.bytes_per_second / 1e9:.0f} GB/s a core"
+        ),
+    )
+
+
+def simulated_throughput(multiprocessors: int | None) -> Throughput:
+    """Return the throughput assumed of a GPU that is not here.
+
+    Args:
+        multiprocessors: of which the default has 20; None for the default.
+    """
+    if multiprocessors is None:
+        return _GPU
+    factor = multiprocessors / _GPU_MULTIPROCESSORS
+    flops = _GPU.flops_per_second * factor
+    return Throughput(
+        flops_per_second=flops,
+        bytes_per_second=_GPU.bytes_per_second * factor,
+        seconds_per_kernel=_GPU.seconds_per_kernel,
+        basis=(
+            f"predicted: {flops / 1e12:.3g} TFLOP/s for {multiprocessors} multiprocessors "
+            "(default, not measured on a GPU)"
         ),
     )
 
@@ -105,19 +129,37 @@ def corrected(
     )
 
 
-def measured_speed(speeds: Iterable[MeasuredSpeed], model: ModelConfig) -> MeasuredSpeed | None:
-    """Return the first measured speed of this model; the number of classes may differ."""
-    wanted = replace(model, num_classes=2)
-    return next((speed for speed in speeds if replace(speed.model, num_classes=2) == wanted), None)
+def measured_speed(
+    speeds: Iterable[MeasuredSpeed], preset: str, model: ModelConfig
+) -> MeasuredSpeed | None:
+    """Return the first speed measured of a preset's model; the number of classes may differ."""
+    known = [speed for speed in speeds if speed.preset == preset]
+    wanted = replace(model, num_classes=2) if known else model
+    return next((speed for speed in known if replace(speed.model, num_classes=2) == wanted), None)
 
 
 def read_speeds() -> list[MeasuredSpeed]:
     """Return the speeds that the newest runs measured, newest first."""
     newest = reversed(list_runs()[-_RUNS_LOOKED_AT:])
-    return [speed for run in newest if (speed := _read_speed(run)) is not None]
+    return [speed for run in newest if (speed := _read_speed(run, _written(run))) is not None]
 
 
-def _read_speed(run: RunDirectory) -> MeasuredSpeed | None:
+def _written(run: RunDirectory) -> tuple[int, ...]:
+    """Return when the files that tell a run's speed were last written, in nanoseconds."""
+    try:
+        return tuple(path.stat().st_mtime_ns for path in (run.config_path, run.events_path))
+    except OSError:
+        return ()
+
+
+@lru_cache(maxsize=4 * _RUNS_LOOKED_AT)
+def _read_speed(run: RunDirectory, written: tuple[int, ...]) -> MeasuredSpeed | None:
+    """Return a run's speed, if it tells one.
+
+    Args:
+        run: where to look.
+        written: see `_written`; a run that has been written since is read again.
+    """
     try:
         with run.events_path.open("rb") as file:
             events = [decode(line) for line in islice(file, _LINES_LOOKED_AT)]
