@@ -19,6 +19,7 @@ def make_run(
     micro_batch: int = 64,
     precision: str = "fp32",
     seed: int = 0,
+    budget_bytes: int = 4 * 10**9,
     **recipe: Any,
 ) -> RunDirectory:
     """Write the directory of a run that is quick to train."""
@@ -34,7 +35,7 @@ def make_run(
         micro_batch=micro_batch,
         precision=precision,  # type: ignore[arg-type]
         threads=1,
-        budget_bytes=4 * 10**9,
+        budget_bytes=budget_bytes,
         predicted_peak_bytes=10**9,
         basis="test",
     )
