@@ -20,6 +20,7 @@ def make_run(
     precision: str = "fp32",
     recompute: str = "none",
     seed: int = 0,
+    budget_bytes: int = 4 * 10**9,
     **recipe: Any,
 ) -> RunDirectory:
     """Write the directory of a run that is quick to train."""
@@ -36,7 +37,7 @@ def make_run(
         precision=precision,  # type: ignore[arg-type]
         threads=1,
         recompute=recompute,  # type: ignore[arg-type]
-        budget_bytes=4 * 10**9,
+        budget_bytes=budget_bytes,
         predicted_peak_bytes=10**9,
         basis="test",
     )

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from vixtui.hardware.cgroup import memory_limits
+from vixtui.hardware.cgroup import memory_limits, oom_kills
 from vixtui.hardware.host import cpu_name, disk_free, host_memory, usable_cores
 from vixtui.hardware.probe import probe
 
@@ -112,6 +112,25 @@ def test_a_limit_counts_where_the_usage_cannot_be_read(tmp_path: Path) -> None:
         },
     )
     assert [figure.bytes for figure in host_memory(tmp_path)] == [2 * GIB, 2 * GIB]
+
+
+@pytest.mark.parametrize(
+    ("group", "counter"),
+    [
+        ("0::/box\n", "sys/fs/cgroup/box/memory.events"),
+        ("4:memory:/box\n", "sys/fs/cgroup/memory/box/memory.oom_control"),
+        ("0::/\n", "proc/vmstat"),
+    ],
+)
+def test_kills_for_lack_of_memory_are_counted(tmp_path: Path, group: str, counter: str) -> None:
+    write(tmp_path, {"proc/self/cgroup": group, counter: "oom 5\noom_kill 2\n"})
+    before = oom_kills(tmp_path)
+    write(tmp_path, {counter: "oom 6\noom_kill 3\n"})
+    assert oom_kills(tmp_path) == before + 1
+
+
+def test_without_counters_no_kill_is_seen(tmp_path: Path) -> None:
+    assert oom_kills(tmp_path) == 0
 
 
 def test_v1_number_that_means_unlimited_is_no_limit(tmp_path: Path) -> None:

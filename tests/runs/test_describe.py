@@ -76,6 +76,28 @@ def test_a_dead_engine_is_explained(code, words):
     assert words in death_text(code)
 
 
+def test_a_kill_that_the_kernel_counted_is_no_guess():
+    guess, known = death_text(-9), death_text(-9, oom_killed=True)
+    assert "most likely" in guess
+    assert "memory ran out" in known
+    assert "most likely" not in known
+    assert death_text(None, oom_killed=True) == known
+    assert "memory" not in death_text(3, oom_killed=True)
+
+
+@pytest.mark.parametrize(
+    ("micro_batch", "recompute", "words"),
+    [
+        (8, "none", "8 pictures at a time"),
+        (1, "block", "1 picture at a time, blocks recomputed"),
+        (1, "\x1b[2J", "1 picture at a time"),
+    ],
+)
+def test_how_a_run_goes_on_after_memory_ran_out(micro_batch, recompute, words):
+    event = e.MemoryRanOut(seq=0, t=0.0, step=1, micro_batch=micro_batch, recompute=recompute)
+    assert str(event_text(event)).endswith(f"the step is done anew, {words}")
+
+
 def test_a_source_is_named_by_its_last_folder():
     assert [source_title(source) for source in ("digits", "/home/me/cats/", "/")] == [
         "digits", "cats", "/",

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from vixtui.cli.narrate import note
 from vixtui.errors import BY_EXIT_CODE, DoesNotFitError, ExitCode, VixtuiError
+from vixtui.hardware.cgroup import oom_kills
 from vixtui.runs.control import send
 from vixtui.runs.describe import death_text, was_killed
 from vixtui.runs.directory import RunDirectory
@@ -68,7 +69,7 @@ def follow(
         VixtuiError: when the engine died without a word.
     """
     tail, progress = EventTail(run.events_path), RunProgress()
-    asked = False
+    asked, killed_before = False, oom_kills()
     with _counted_interrupts() as presses:
         engine = start() if start else None
         while True:
@@ -85,7 +86,7 @@ def follow(
                 asked = True
             time.sleep(_POLL_SECONDS)
     if not progress.ended or (engine and not news):
-        raise _died(run, progress, engine)
+        raise _died(run, progress, engine, oom_killed=oom_kills() > killed_before)
     if engine:
         with suppress(subprocess.TimeoutExpired):
             engine.wait(timeout=_LEAVE_SECONDS)
@@ -125,18 +126,21 @@ def _gone(run: RunDirectory, progress: RunProgress, engine: subprocess.Popen[byt
 
 
 def _died(
-    run: RunDirectory, progress: RunProgress, engine: subprocess.Popen[bytes] | None
+    run: RunDirectory,
+    progress: RunProgress,
+    engine: subprocess.Popen[bytes] | None,
+    *,
+    oom_killed: bool,
 ) -> VixtuiError:
     code = engine.returncode if engine else None
     saved = progress.checkpoint
     resume = f"'vixtui runs resume {run.id}' goes on from step {saved.step}" if saved else ""
-    if was_killed(code):
+    what = death_text(code, oom_killed=oom_killed)
+    if was_killed(code) or (code is None and oom_killed):
         advice = [resume, "a smaller --budget needs less"]
-        return DoesNotFitError(
-            death_text(code), where=run.id, remedy="; ".join(filter(None, advice))
-        )
+        return DoesNotFitError(what, where=run.id, remedy="; ".join(filter(None, advice)))
     advice = ["the log tells more", resume]
-    return VixtuiError(death_text(code), where=run.log_path, remedy="; ".join(filter(None, advice)))
+    return VixtuiError(what, where=run.log_path, remedy="; ".join(filter(None, advice)))
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import shlex
 from vixtui.cli import narrate, output
 from vixtui.errors import DataError
 from vixtui.runs.config import RunConfig
+from vixtui.runs.describe import reduced_text
 from vixtui.runs.directory import RunDirectory
 from vixtui.runs.evaluation import Evaluation, read_evaluation
 from vixtui.runs.progress import RunProgress
@@ -87,4 +88,7 @@ def _memory_facts(config: RunConfig, progress: RunProgress) -> list[tuple[str, s
     predicted = format_bytes(config.plan.predicted_peak_bytes)
     measured = format_bytes(progress.peak_memory_bytes) if progress.peak_memory_bytes else "nothing"
     budget = format_bytes(config.plan.budget_bytes)
-    return [("peak memory", f"predicted {predicted}, measured {measured}, budget {budget}")]
+    facts = [("peak memory", f"predicted {predicted}, measured {measured}, budget {budget}")]
+    if (last := progress.memory_ran_out) is not None:
+        facts.append(("memory ran out", f"{reduced_text(last)}, planned {config.plan.micro_batch}"))
+    return facts

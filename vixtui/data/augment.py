@@ -10,10 +10,15 @@ _LUMA = (0.299, 0.587, 0.114)
 _DRAWS = 8
 
 
+def draw(count: int, generator: torch.Generator) -> Tensor:
+    """Return the chance that `augment` needs: (count, draws) in [0, 1), whatever its settings."""
+    return torch.rand((count, _DRAWS), generator=generator, device=generator.device)
+
+
 def augment(
     images: Tensor,
     *,
-    generator: torch.Generator,
+    draws: Tensor,
     crop: float,
     horizontal_flip: bool,
     color_jitter: float,
@@ -22,11 +27,11 @@ def augment(
     """Shift, mirror, recolour and partly erase each picture of a batch.
 
     Each setting at 0 or False switches its part off; with all off the result is ``images / 255``.
-    Every call takes the same number of draws from `generator`, whatever the settings.
+    A picture's change follows from its row of `draws` alone, not from the pictures beside it.
 
     Args:
         images: uint8 (b, c, h, w).
-        generator: on the CPU or on the device of `images`.
+        draws: from `draw`, a row a picture, on any device.
         crop: largest shift, as a fraction of the side; what comes in is the mirrored edge.
         horizontal_flip: mirror every second picture, by chance.
         color_jitter: largest relative change of brightness, contrast and saturation.
@@ -36,7 +41,6 @@ def augment(
     Returns:
         float32 (b, c, h, w) in [0, 1].
     """
-    draws = torch.rand((len(images), _DRAWS), generator=generator, device=generator.device)
     shift_y, shift_x, flip, *jitter, hole_y, hole_x = draws.to(images.device).unbind(1)  # (b,) each
     if crop > 0:
         images = _shifted(images, shift_y, shift_x, crop)

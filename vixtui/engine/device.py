@@ -56,8 +56,17 @@ def peak_memory_bytes(device: torch.device) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
+# Of torch's CPU allocator, Apple's and other drivers, the C++ library, and CUDA's BLAS.
+_OUT_OF_MEMORY = (
+    "can't allocate memory",
+    "out of memory",
+    "std::bad_alloc",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Tell whether an exception means that memory ran out, on any device."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+        isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY)
     )

@@ -12,10 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vixtui.data.augment import augment
+from vixtui.data.augment import augment, draw
 from vixtui.engine.inputs import Normalise
 from vixtui.engine.seeding import derived_seed, generator
-from vixtui.models.mixers.performer import redraw_features
+from vixtui.models.blocks import Block
+from vixtui.models.config import Recompute
+from vixtui.models.mixers.performer import Performer, redraw_features
 from vixtui.models.vision_xformer import VisionXFormer, build
 from vixtui.runs.config import RunConfig
 from vixtui.runs.weights import Preprocessing
@@ -34,6 +36,9 @@ class Update:
 class Learner:
     """A model in training. Every random draw of an update follows from (seed, step).
 
+    `precision`, `micro_batch` and `recompute` say how an update is computed and may change between
+    any two; the last two start as planned.
+
     Args:
         config: the run.
         preprocessing: normalisation of the training pictures.
@@ -47,7 +52,9 @@ class Learner:
         self._device = device
         self._normalise = Normalise(preprocessing, device)
         self.precision = "fp32"
+        self.micro_batch = min(config.plan.micro_batch, config.recipe.batch_size)
         torch.manual_seed(derived_seed(config.seed, "weights", 0))
+        self._recompute = config.plan.recompute
         self.model = build(config.model, recompute=config.plan.recompute).to(device)
         self.averaged: VisionXFormer = (
             copy.deepcopy(self.model) if config.recipe.ema else self.model
@@ -58,40 +65,55 @@ class Learner:
             lr=config.recipe.lr,
             fused=True,
         )
+        self._allocate_moments()
 
-    def update(self, images: Tensor, labels: Tensor, *, step: int, lr: float) -> Update:
-        """Change the weights once, by (b, c, h, w) uint8 pictures and (b,) labels.
+    def _allocate_moments(self) -> None:
+        """Make the state that AdamW would make in its first step, which then cannot half fail."""
+        for parameter in self.model.parameters():
+            self.optimizer.state[parameter] = {
+                "step": torch.zeros((), device=self._device),
+                "exp_avg": torch.zeros_like(parameter),
+                "exp_avg_sq": torch.zeros_like(parameter),
+            }
 
-        Micro-batches are summed and divided by b, so that any micro-batch gives the same gradient.
-        """
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
-        redraw = self._config.recipe.redraw_features
-        if redraw and step and step % redraw == 0:
-            self._redraw_features(step)
-        update = self.accumulate(images, labels, step=step)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        if self.averaged is not self.model:
-            self._average(step)
-        return update
+    @property
+    def recompute(self) -> Recompute:
+        """What a step computes twice to need less memory; the gradients are always the same."""
+        return self._recompute
+
+    @recompute.setter
+    def recompute(self, level: Recompute) -> None:
+        self._recompute = level
+        for module in self.model.modules():
+            if isinstance(module, Block):
+                module.recompute = level
+                if isinstance(module.mixer, Performer):
+                    module.mixer.keep_features = level == "fast"
 
     def accumulate(self, images: Tensor, labels: Tensor, *, step: int) -> Update:
-        """Compute the gradient of one update and clip it; leave the weights alone."""
+        """Compute and clip the gradient of (b, c, h, w) uint8 pictures, (b,) labels.
+
+        Micro-batches are summed and divided by b, so that any micro-batch gives the same gradient
+        but for rounding, and but for dropout, whose masks follow the order of computation. The
+        weights are left alone; after a failure it can be called again once `forget` was.
+        """
         recipe, seed = self._config.recipe, self._config.seed
+        if recipe.redraw_features and step and step % recipe.redraw_features == 0:
+            self._redraw_features(step)
         torch.manual_seed(derived_seed(seed, "dropout", step))
-        draws = generator(seed, "augmentation", step, self._device.type)
+        draws = draw(len(images), generator(seed, "augmentation", step))
         self.model.train()
         loss_sum = torch.zeros((), device=self._device)
         correct = torch.zeros((), device=self._device)
-        micro_batch = self._config.plan.micro_batch
-        parts = zip(images.split(micro_batch), labels.split(micro_batch), strict=True)
-        for part, part_labels in parts:
+        parts = zip(
+            *(tensor.split(self.micro_batch) for tensor in (images, labels, draws)), strict=True
+        )
+        for part, part_labels, part_draws in parts:
             target = part_labels.to(self._device, non_blocking=True)
             inputs = self._normalise(
                 augment(
                     part.to(self._device, non_blocking=True),
-                    generator=draws,
+                    draws=part_draws,
                     crop=recipe.crop,
                     horizontal_flip=self._config.data.horizontal_flip,
                     color_jitter=recipe.color_jitter,
@@ -109,6 +131,19 @@ class Learner:
         largest = recipe.grad_clip or float("inf")
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), largest)
         return Update(loss_sum, correct, norm, len(images))
+
+    def forget(self) -> None:
+        """Let go of an accumulated gradient."""
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def apply(self, *, step: int, lr: float) -> None:
+        """Change the weights once, by the accumulated gradient, and let go of it."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        self.optimizer.step()
+        self.forget()
+        if self.averaged is not self.model:
+            self._average(step)
 
     def autocast(self) -> torch.autocast:
         """Return the context of a forward pass in this run's precision."""

@@ -17,9 +17,9 @@ def derived_seed(seed: int, purpose: str, number: int) -> int:
     return int.from_bytes(digest, "little") >> 1
 
 
-def generator(seed: int, purpose: str, number: int, device: str = "cpu") -> torch.Generator:
+def generator(seed: int, purpose: str, number: int) -> torch.Generator:
     """Return a generator seeded for one purpose and number."""
-    return torch.Generator(device).manual_seed(derived_seed(seed, purpose, number))
+    return torch.Generator().manual_seed(derived_seed(seed, purpose, number))
 
 
 def epoch_order(seed: int, epoch: int, length: int) -> torch.Tensor:

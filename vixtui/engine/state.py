@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
@@ -12,6 +13,7 @@ from safetensors.torch import load_file, save
 from vixtui.engine.learner import Learner
 from vixtui.errors import WeightsError
 from vixtui.files import write_atomically
+from vixtui.models.config import Recompute
 from vixtui.runs.weights import read_header
 
 _KEY = "vixtui-state"
@@ -25,6 +27,7 @@ class TrainState:
         step: weight updates done.
         elapsed_seconds: training time used so far, pauses left out.
         threads, precision: measured once, kept for ever: both change the last bits.
+        micro_batch, recompute: what fitted memory so far; 0 and "" before anything was tried.
         best_top1, best_loss, best_epoch: of the kept weights; validation.
         gained_epoch: the last with a better validation top-1; for early stopping.
         validated_step: weight updates that the last validation came after.
@@ -33,6 +36,8 @@ class TrainState:
 
     threads: int
     precision: str
+    micro_batch: int = 0
+    recompute: Recompute | Literal[""] = ""
     step: int = 0
     elapsed_seconds: float = 0.0
     best_top1: float = -1.0

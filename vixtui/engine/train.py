@@ -16,28 +16,32 @@ from dataclasses import replace
 import psutil
 import torch
 
-from vixtui import __version__
 from vixtui.engine import calibrate, evaluate
 from vixtui.engine.device import peak_memory_bytes, select
 from vixtui.engine.inputs import Normalise, measure
 from vixtui.engine.intake import take_in
 from vixtui.engine.learner import Learner, Update
+from vixtui.engine.limit import limit_memory
+from vixtui.engine.recovery import Recovery
 from vixtui.engine.reporter import Reporter
 from vixtui.engine.schedule import learning_rate
 from vixtui.engine.seeding import epoch_order
 from vixtui.engine.state import TrainState, load_state, save_state, saved_step
-from vixtui.engine.weights import load_weights, save_weights
-from vixtui.errors import UsageError
+from vixtui.engine.weights import card_of, load_weights, save_weights
+from vixtui.errors import DoesNotFitError, UsageError
 from vixtui.files import write_atomically
+from vixtui.models.config import Recompute
+from vixtui.models.vision_xformer import VisionXFormer
 from vixtui.runs import events
 from vixtui.runs.control import Inbox
 from vixtui.runs.directory import RunDirectory
-from vixtui.runs.weights import ModelCard
 
 _STATE_SECONDS = 5.0
 # Saving the state may take at most this share of the time.
 _SAVING_SHARE = 0.05
 _PAUSE_POLL_SECONDS = 0.1
+# Pictures that a forward pass without gradient has room for, by those that training has.
+_EVALUATED_PER_LEARNED = 4
 # In a run limited by time, validation may take at most this share of it.
 _VALIDATION_SHARE = 0.1
 
@@ -77,7 +81,11 @@ class Training:
         )
         self._load_pictures()
         self._build()
-        reason, seconds = self._fit(), self._elapsed()
+        try:
+            reason, seconds = self._fit(), self._elapsed()
+        except DoesNotFitError:  # the state is that of the last whole step
+            self._save_state()
+            raise
         if reason is None:
             self._save_state()
             self._reporter.write(
@@ -117,36 +125,13 @@ class Training:
         preprocessing = measure(self._train.images)
         self._normalise = Normalise(preprocessing, self._device)
         self._learner = Learner(self._config, preprocessing, self._device)
+        self._recovery = Recovery(self._learner, self._device, self._on_memory_ran_out)
         self._batch = min(self._config.recipe.batch_size, len(self._train.labels))
+        self._learner.micro_batch = min(self._learner.micro_batch, self._batch)
         self._epoch_steps = len(self._train.labels) // self._batch
-        self._card = ModelCard(
-            title=self._config.preset,
-            model=self._config.model,
-            classes=self._config.data.classes,
-            preprocessing=preprocessing,
-            metrics={},
-            data={
-                "source": self._config.data.source,
-                "fingerprint": self._config.data.fingerprint,
-            },
-            provenance={
-                "vixtui": __version__,
-                "torch": str(torch.__version__),
-                "seed": str(self._config.seed),
-                "note": "trained from random weights on the named data; their licence applies",
-            },
-        )
-        if self._run.state_path.exists():
-            self._state = load_state(self._run.state_path, self._learner)
-            torch.set_num_threads(self._state.threads)
-            self._earlier_seconds = self._state.elapsed_seconds
-            seconds = 0.0
-        else:
-            speed = self._calibrate()
-            self._state = TrainState(threads=speed.threads, precision=speed.precision)
-            seconds = speed.seconds
+        self._card = card_of(self._config, preprocessing)
+        seconds = self._prepare()
         self._first_step = self._state.step
-        self._learner.precision = self._state.precision
         recipe = self._config.recipe
         self._reporter.write(
             events.ModelBuilt,
@@ -160,17 +145,47 @@ class Training:
         )
         self._save_state()
 
-    def _calibrate(self) -> calibrate.Speed:
-        images, labels = self._train.images[: self._batch], self._train.labels[: self._batch]
+    def _prepare(self) -> float:
+        """Load or begin the state and warm up within the budget; return seconds an update or 0."""
+        plan, state_path = self._config.plan, self._run.state_path
+        resumed = state_path.exists()
+        self._state = (
+            load_state(state_path, self._learner)
+            if resumed
+            else TrainState(threads=plan.threads, precision=plan.precision)
+        )
+        state, seconds = self._state, 0.0
+        self._try_update(state.precision, pictures=1)  # brings all libraries into memory
+        limit_memory(self._device, plan.budget_bytes)
+        if resumed:
+            torch.set_num_threads(state.threads)
+            self._earlier_seconds = state.elapsed_seconds
+            self._learner.micro_batch = state.micro_batch or self._learner.micro_batch
+            self._learner.recompute = state.recompute or self._learner.recompute
+            self._try_update(state.precision)
+        else:
+            speed = calibrate.calibrate(
+                self._try_update, self._device, threads=plan.threads, precision=plan.precision
+            )
+            state.threads, state.precision, seconds = speed.threads, speed.precision, speed.seconds
+        self._learner.precision = state.precision
+        if len(self._validation.labels):
+            some = self._validation.images[: self._evaluated_at_once()]
+            self._logits(self._learner.averaged, some)
+        return seconds
 
-        def run(precision: str) -> None:
-            self._learner.precision = precision
-            self._learner.accumulate(images, labels, step=0)
-            self._learner.optimizer.zero_grad(set_to_none=True)
+    def _try_update(self, precision: str, pictures: int | None = None) -> None:
+        """Compute an update, if not told otherwise as large as any, without a lasting effect."""
+        count = pictures or self._batch
+        images, labels = self._train.images[:count], self._train.labels[:count]
+        self._learner.precision = precision
+        self._recovery.run(lambda: self._learner.accumulate(images, labels, step=0))
+        self._learner.forget()
 
-        plan = self._config.plan
-        return calibrate.calibrate(
-            run, self._device, threads=plan.threads, precision=plan.precision
+    def _on_memory_ran_out(self, micro_batch: int, recompute: Recompute) -> None:
+        step = self._state.step
+        self._reporter.write(
+            events.MemoryRanOut, step=step, micro_batch=micro_batch, recompute=recompute
         )
 
     # --- the loop ---
@@ -208,9 +223,11 @@ class Training:
         recipe, state = self._config.recipe, self._state
         progress = self._progress()
         lr = learning_rate(progress, peak=recipe.lr, warmup=recipe.warmup)
-        update = self._learner.update(
-            self._train.images[chosen], self._train.labels[chosen], step=state.step, lr=lr
+        images, labels = self._train.images[chosen], self._train.labels[chosen]
+        update = self._recovery.run(
+            lambda: self._learner.accumulate(images, labels, step=state.step)
         )
+        self._learner.apply(step=state.step, lr=lr)
         state.step += 1
         self._count(update)
         self._reporter.step(
@@ -258,12 +275,14 @@ class Training:
 
     def _validate(self, epoch: int) -> None:
         state, started = self._state, time.monotonic()
-        state.validated_step = state.step
         if not len(self._validation.labels):
+            state.validated_step = state.step
             state.best_epoch = state.gained_epoch = epoch
             self._save_weights({})
             return
-        scores = evaluate.score(self._logits(self._validation.images), self._validation.labels)
+        logits, _ = self._logits(self._learner.averaged, self._validation.images)
+        scores = evaluate.score(logits, self._validation.labels)
+        state.validated_step = state.step
         better = (scores.top1, -scores.loss) > (state.best_top1, -state.best_loss)
         if scores.top1 > state.best_top1:
             state.gained_epoch = epoch
@@ -294,13 +313,16 @@ class Training:
         if better:
             self._save_state()
 
-    def _logits(self, images: torch.Tensor) -> torch.Tensor:
-        return evaluate.predict_logits(
-            self._learner.averaged,
-            images,
-            self._normalise,
-            batch_size=4 * self._config.plan.micro_batch,
+    def _logits(self, model: VisionXFormer, images: torch.Tensor) -> tuple[torch.Tensor, float]:
+        """Return logits and images a second."""
+        return self._recovery.run(
+            lambda: evaluate.timed_logits(
+                model, images, self._normalise, batch_size=self._evaluated_at_once()
+            )
         )
+
+    def _evaluated_at_once(self) -> int:
+        return _EVALUATED_PER_LEARNED * self._learner.micro_batch
 
     # --- time, wishes, saving ---
 
@@ -344,6 +366,8 @@ class Training:
     def _save_state(self) -> None:
         started = time.monotonic()
         self._state.elapsed_seconds = self._elapsed()
+        self._state.micro_batch = self._learner.micro_batch
+        self._state.recompute = self._learner.recompute
         size = save_state(self._run.state_path, self._learner, self._state)
         self._state_saved_at = time.monotonic()
         self._saving_seconds = self._state_saved_at - started
@@ -360,12 +384,7 @@ class Training:
             return
         self._reporter.write(events.TestStarted, split="test", images=len(self._tested.labels))
         model, card = load_weights(self._run.model_path)
-        logits, speed = evaluate.timed_logits(
-            model.to(self._device),
-            self._tested.images,
-            self._normalise,
-            batch_size=4 * self._config.plan.micro_batch,
-        )
+        logits, speed = self._logits(model.to(self._device), self._tested.images)
         result = evaluate.report(
             logits,
             self._tested,

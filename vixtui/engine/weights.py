@@ -9,10 +9,30 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from vixtui import __version__
 from vixtui.errors import WeightsError
 from vixtui.files import write_atomically
 from vixtui.models.vision_xformer import VisionXFormer, build
-from vixtui.runs.weights import ModelCard, read_card, read_header
+from vixtui.runs.config import RunConfig
+from vixtui.runs.weights import ModelCard, Preprocessing, read_card, read_header
+
+
+def card_of(config: RunConfig, preprocessing: Preprocessing) -> ModelCard:
+    """Return the card of a run's weights, without metrics yet."""
+    return ModelCard(
+        title=config.preset,
+        model=config.model,
+        classes=config.data.classes,
+        preprocessing=preprocessing,
+        metrics={},
+        data={"source": config.data.source, "fingerprint": config.data.fingerprint},
+        provenance={
+            "vixtui": __version__,
+            "torch": str(torch.__version__),
+            "seed": str(config.seed),
+            "note": "trained from random weights on the named data; their licence applies",
+        },
+    )
 
 
 def save_weights(path: Path, weights: dict[str, Tensor], card: ModelCard) -> None:

@@ -53,6 +53,18 @@ def cpu_quota(root: Path = Path("/")) -> float | None:
     return min(quotas, default=None)
 
 
+def oom_kills(root: Path = Path("/")) -> int:
+    """Return a count that rises when the kernel ends a process here for lack of memory; Linux.
+
+    Args:
+        root: what stands for ``/``; tests give a folder of their own.
+    """
+    counters = [root / "proc/vmstat"]  # of the whole machine
+    for folder in _folders(root, "memory"):
+        counters += [folder / "memory.events", folder / "memory.oom_control"]  # versions 2 and 1
+    return sum(_statistic(path, "oom_kill") for path in counters)
+
+
 def _folders(root: Path, controller: str) -> list[Path]:
     """Return the folders that may limit this process, innermost first.
 

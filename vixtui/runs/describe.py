@@ -13,6 +13,7 @@ from vixtui.runs.events import (
     Event,
     Failed,
     Finished,
+    MemoryRanOut,
     ModelBuilt,
     Paused,
     Resumed,
@@ -125,6 +126,8 @@ def event_text(event: Event) -> str | None:
             return f"epoch {event.epoch}: {format_percent(event.top1)} validation{best}"
         case Warned():
             return f"warning: {safe(event.message)}"
+        case MemoryRanOut():
+            return f"memory ran out: the step is done anew, {reduced_text(event)}"
         case Paused():
             return "paused, everything saved"
         case Resumed():
@@ -142,17 +145,27 @@ def event_text(event: Event) -> str | None:
     return None
 
 
+def reduced_text(event: MemoryRanOut) -> str:
+    """Return how a step is computed since memory ran out."""
+    recomputed = {"mlp": ", MLPs recomputed", "block": ", blocks recomputed"}
+    pictures = counted(event.micro_batch, "picture")
+    return f"{pictures} at a time{recomputed.get(event.recompute, '')}"
+
+
 def was_killed(exit_code: int | None) -> bool:
     """Tell whether an engine's exit code means that the system ended it."""
     return exit_code in (-9, 137)
 
 
-def death_text(exit_code: int | None) -> str:
+def death_text(exit_code: int | None, *, oom_killed: bool = False) -> str:
     """Return why an engine is gone that said no last word.
 
     Args:
         exit_code: None when nobody has seen it.
+        oom_killed: whether the kernel has meanwhile ended a process for lack of memory.
     """
+    if oom_killed and (exit_code is None or was_killed(exit_code)):
+        return "memory ran out, and the system ended the engine"
     if was_killed(exit_code):
         return "the system ended the engine, most likely because memory ran out"
     ended = "" if exit_code is None else f", with code {exit_code}"

@@ -121,6 +121,18 @@ class Warned(Event):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class MemoryRanOut(Event):
+    """Step `step` is done anew with fewer pictures at a time, or more recomputed; as before, else.
+
+    Only memory and speed change: the effective batch stays, and so do its gradients.
+    """
+
+    step: int
+    micro_batch: int
+    recompute: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Paused(Event):
     """The run waits, its state saved."""
 
@@ -187,7 +199,7 @@ TYPES: dict[str, type[Event]] = {
     kind.__name__: kind
     for kind in (
         RunStarted, DataChecked, ModelBuilt, StepDone, EpochDone, Validated, Checkpointed, Warned,
-        Paused, Resumed, TestStarted, Tested, Stopped, Finished, Failed,
+        MemoryRanOut, Paused, Resumed, TestStarted, Tested, Stopped, Finished, Failed,
     )
 }  # fmt: skip
 FINAL = (Stopped, Finished, Failed)

@@ -12,6 +12,7 @@ from vixtui.runs.events import (
     Event,
     Failed,
     Finished,
+    MemoryRanOut,
     ModelBuilt,
     Paused,
     Resumed,
@@ -47,6 +48,7 @@ class RunProgress:
     validations: list[Validated] = field(default_factory=list)
     checkpoint: Checkpointed | None = None
     warnings: list[Warned] = field(default_factory=list)
+    memory_ran_out: MemoryRanOut | None = None
     tested: Tested | None = None
     finished: Finished | None = None
     failed: Failed | None = None
@@ -98,6 +100,8 @@ class RunProgress:
                 self.checkpoint = event
             case Warned():
                 self.warnings.append(event)
+            case MemoryRanOut():
+                self.memory_ran_out = event
             case Paused():
                 self.phase = "paused"
             case Resumed():

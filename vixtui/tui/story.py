@@ -117,11 +117,14 @@ def state_words(state: str, *, ascii: bool) -> str:
     return words if ascii else f"{_SIGNS.get(state, ' ')} {words}"
 
 
-def advice(state: str, progress: RunProgress, engine_exit: int | None) -> Advice | None:
+def advice(
+    state: str, progress: RunProgress, engine_exit: int | None, *, oom_killed: bool = False
+) -> Advice | None:
     """Return what to tell about a run that ended badly or waits, or None.
 
     Args:
         engine_exit: exit code of the engine when this program started it and it is gone.
+        oom_killed: whether the kernel has ended a process for lack of memory since then.
     """
     if progress.failed is not None:
         return Advice(safe(progress.failed.message), "Press r to try again from the last save.")
@@ -129,7 +132,7 @@ def advice(state: str, progress: RunProgress, engine_exit: int | None) -> Advice
         return Advice("Stopped; everything is saved.", "Press r to go on, or Enter for the test.")
     if state != "lost":
         return None
-    what = sentence(death_text(engine_exit))
+    what = sentence(death_text(engine_exit, oom_killed=oom_killed))
     if was_killed(engine_exit):
         return Advice(
             what,

@@ -226,7 +226,8 @@ was measured to take so far. The system does not hold it to the limit.
             hint = "Enter shows the test, 4 tries your pictures."
             return Content.assemble((f"Done.{right}", "bold"), " ", hint), False
         exit_code = self.vixtui.engine_exit(self.run)
-        advice = story.advice(self.state, self.progress, exit_code)
+        killed = self.state == "lost" and self.vixtui.oom_killed(self.run)
+        advice = story.advice(self.state, self.progress, exit_code, oom_killed=killed)
         if advice is None:
             return Content(""), False
         return Content.assemble(

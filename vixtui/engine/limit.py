@@ -1,0 +1,50 @@
+"""The run's budget made binding: this process fails to allocate more, before others suffer."""
+
+from __future__ import annotations
+
+import sys
+
+import psutil
+import torch
+
+from vixtui.hardware.host import usable_cores
+
+_MIB = 2**20
+# Beside torch's allocator, and unseen by it; the plan leaves as much.
+_GPU_CONTEXT_BYTES = 512 * _MIB
+# Addresses that a process reserves and hardly uses: modules loaded late and the C library's heaps
+# took 28 MiB when measured, and a thread's stack is 8 MiB.
+_UNUSED_BYTES, _STACK_BYTES = 64 * _MIB, 8 * _MIB
+
+
+def limit_memory(device: torch.device, budget_bytes: int) -> None:
+    """Limit this process to a budget: a GPU's allocator, or on Linux the addresses of the process.
+
+    To be called after a first small step: what libraries load later counts as growth. Elsewhere
+    than on Linux, memory of the CPU stays unlimited.
+    """
+    if device.type == "cpu":
+        if sys.platform == "linux":
+            _limit_addresses(budget_bytes)
+    elif device.type == "mps":
+        share = budget_bytes / torch.mps.recommended_max_memory()
+        torch.mps.set_per_process_memory_fraction(min(1.0, share))
+    else:
+        module = torch.get_device_module(device)
+        total = module.get_device_properties(device).total_memory
+        share = (budget_bytes - _GPU_CONTEXT_BYTES) / total
+        module.set_per_process_memory_fraction(min(1.0, max(0.0, share)), device)
+
+
+def _limit_addresses(budget_bytes: int) -> None:
+    """Allow as many new addresses as the budget has bytes that are not resident yet.
+
+    The limit is relative: libraries alone take up gigabytes of addresses, but not of memory.
+    """
+    import resource
+
+    used = psutil.Process().memory_info()
+    growth = max(0, budget_bytes - used.rss) + _UNUSED_BYTES + usable_cores() * _STACK_BYTES
+    earlier, highest = resource.getrlimit(resource.RLIMIT_AS)
+    limits = [used.vms + growth, *(at for at in (earlier, highest) if at != resource.RLIM_INFINITY)]
+    resource.setrlimit(resource.RLIMIT_AS, (min(limits), highest))

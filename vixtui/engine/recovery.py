@@ -1,0 +1,74 @@
+"""Going on after memory ran out: with fewer pictures at a time, then with more recomputing."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+
+from vixtui.engine.device import out_of_memory
+from vixtui.engine.learner import Learner
+from vixtui.errors import DoesNotFitError
+from vixtui.models.config import Recompute
+
+T = TypeVar("T")
+
+# Autograd's thread lets go of a failed step a moment after the failure is known.
+_LET_GO_SECONDS = 0.1
+_SMALLER: dict[Recompute, Recompute] = {"fast": "none", "none": "mlp", "mlp": "block"}
+
+
+def smaller(micro_batch: int, recompute: Recompute) -> tuple[int, Recompute] | None:
+    """Return the next way to compute the same update in less memory, or None after the last."""
+    if micro_batch > 1:
+        return micro_batch // 2, recompute
+    return (1, _SMALLER[recompute]) if recompute in _SMALLER else None
+
+
+class Recovery:
+    """Does work anew, each time in less memory, until it fits.
+
+    Args:
+        learner: whose `micro_batch` and `recompute` change.
+        device: where it learns.
+        on_change: called with their new values, before the work is done anew.
+    """
+
+    def __init__(
+        self, learner: Learner, device: torch.device, on_change: Callable[[int, Recompute], None]
+    ) -> None:
+        self._learner, self._device, self._on_change = learner, device, on_change
+
+    def run(self, work: Callable[[], T]) -> T:
+        """Return what `work` returns; it must start from the same place each time.
+
+        Raises:
+            DoesNotFitError: when memory runs out in the smallest way to do it, too.
+        """
+        while True:
+            try:
+                return work()
+            except Exception as error:
+                if not out_of_memory(error):
+                    raise
+            # Not inside the handler: the traceback would keep the failed step alive.
+            self._release()
+            following = smaller(self._learner.micro_batch, self._learner.recompute)
+            if following is None:
+                raise DoesNotFitError(
+                    "memory ran out, even one picture at a time with all blocks recomputed",
+                    remedy="choose a smaller preset, smaller pictures or a larger --budget",
+                )
+            self._learner.micro_batch, self._learner.recompute = following
+            self._on_change(*following)
+
+    def _release(self) -> None:
+        self._learner.forget()
+        if self._device.type != "cpu":
+            time.sleep(_LET_GO_SECONDS)
+        gc.collect()
+        if self._device.type != "cpu":
+            torch.get_device_module(self._device).empty_cache()
