@@ -108,9 +108,9 @@ def _read(path: Path) -> TrainState:
 
 def _is_sound(state: TrainState) -> bool:
     """Tell whether every value is of its type and within bounds."""
-    kinds = {"int": int, "float": int | float, "str": str}
+    kinds: dict[str, Any] = {"int": int, "float": int | float, "str": str}
     for field in fields(state):
-        value: Any = getattr(state, field.name)
+        value = getattr(state, field.name)
         if isinstance(value, bool) or not isinstance(value, kinds[str(field.type)]):
             return False
         if field.type == "int" and not 0 <= value < _MAX_COUNT:

@@ -22,7 +22,7 @@ from vixtui.runs.bounds import check_size, least_weights
 SCHEMA_VERSION = 1
 METADATA_KEY = "vixtui"
 MAX_METADATA_BYTES = 1_000_000
-_MAX_HEADER_BYTES = 4_000_000
+_MAX_HEADER_BYTES = 3_000_000  # parsed, the worst takes 150 MB
 _MAX_TENSORS = 10_000
 _MAX_SIDE = 2**31
 _MAX_AXES = 8
