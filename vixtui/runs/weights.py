@@ -134,8 +134,10 @@ def read_header(path: Path) -> tuple[dict[str, str], dict[str, TensorEntry]]:
             size = os.fstat(file.fileno()).st_size
             start = file.read(64)
             length = int.from_bytes(start[:8], "little")
-            if size < 10 or length > min(size - 8, _MAX_HEADER_BYTES):
+            if size < 10 or length > size - 8:
                 raise _foreign(path, start)
+            if length > _MAX_HEADER_BYTES:
+                raise WeightsError("the header is too large", where=path, remedy=_REMEDY)
             file.seek(8)
             header = file.read(length)
     except FileNotFoundError as error:
