@@ -128,7 +128,7 @@ def answer(question: dict) -> None:
         return _say("result", path="somewhere")
     predictions = []
     for number, path in enumerate(question["paths"], start=1):
-        readable = Path(path).read_bytes().startswith(b"picture")
+        readable = Path(path).read_bytes().startswith((b"picture", b"\x89PNG"))
         top = [
             {"class": HOSTILE_CLASS, "probability": 0.8},
             {"class": "=dog", "probability": 0.2},
@@ -139,7 +139,11 @@ def answer(question: dict) -> None:
             else {"path": path, "top": [], "error": "not a picture"}
         )
         _say("progress", done=number, total=len(question["paths"]), prediction=predictions[-1])
-    return _say("result", predictions=predictions, model={"classes": []}, seconds_per_image=0.01)
+    model = {
+        "classes": [HOSTILE_CLASS, "=dog"], "image_height": 8, "image_width": 8, "in_channels": 3,
+        "metrics": {}, "title": HOSTILE_CLASS,
+    }  # fmt: skip
+    return _say("result", predictions=predictions, model=model, seconds_per_image=0.01)
 
 
 def _say(kind: str, **values: object) -> None:
