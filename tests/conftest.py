@@ -1,15 +1,28 @@
-"""Common to all tests: a home of its own for each, and no torch where there is none."""
+"""Common to all tests: a home of its own for each, shared helpers, no torch where there is none."""
 
 from __future__ import annotations
 
 import os
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Tests run side by side: one thread each, and no spinning at barriers.
 os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+
+sys.path.insert(0, str(Path(__file__).parent))
+# A deadline would measure the machine; fixtures that examples share are meant.
+settings.register_profile(
+    "normal",
+    max_examples=200,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+settings.register_profile("soak", settings.get_profile("normal"), max_examples=10_000)
+settings.load_profile("normal")
 
 if find_spec("torch") is None:
     collect_ignore = ["models", "engine", "data_tensors", "end_to_end", "packaging"]

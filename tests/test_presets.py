@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from contextlib import suppress
 from dataclasses import MISSING, fields
 from itertools import product
 from pathlib import Path
@@ -15,6 +16,8 @@ from vixtui.errors import UsageError
 from vixtui.models.config import ModelConfig
 from vixtui.paths import presets_dir
 from vixtui.presets import SIZES, all_presets, patch_size, preset, variants
+from vixtui.runs.bounds import check_size
+from vixtui.text import safe
 
 FILES = sorted(presets_dir().glob("*.toml"))
 OPTIONS = {field.name for field in fields(ModelConfig)}
@@ -107,3 +110,25 @@ def test_long_pictures_have_not_many_more_tokens_than_square_ones(
 def test_presets_cannot_be_changed() -> None:
     with pytest.raises(TypeError):
         preset("vit").options["depth"] = 9  # type: ignore[index]
+
+
+@given(st.text(min_size=1) | st.sampled_from([f"{name}r" for name in all_presets()]))
+def test_any_other_name_is_one_line(name: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        preset(name)
+    assert safe(caught.value.message, 1000) == caught.value.message
+
+
+SIDES = st.integers(-1, 10**6)
+
+
+@given(st.sampled_from(sorted(all_presets())), SIDES, SIDES, st.integers(-1, 5), SIDES)
+def test_any_size_is_taken_or_refused(
+    name: str, height: int, width: int, channels: int, classes: int
+) -> None:
+    with suppress(ValueError):
+        config = preset(name).model_config(
+            image_height=height, image_width=width, in_channels=channels, num_classes=classes
+        )
+        check_size(config)
+        assert (config.image_height, config.num_classes) == (height, classes)

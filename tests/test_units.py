@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vixtui.errors import UsageError
@@ -61,7 +61,15 @@ def test_a_share_is_never_more_than_the_whole(percent: float, whole: int) -> Non
     assert 0 <= parse_bytes(f"{percent:.4f}%", whole=whole) <= whole
 
 
-@given(st.text())
+# Text, and what is almost an amount.
+AMOUNTS = st.text() | st.lists(
+    st.sampled_from([*"0123456789.%smhdkMGTiB -", "²", "٣", "min", "GB", "99999999", "s" * 200])
+).map("".join)
+
+
+@given(AMOUNTS)
+@example("1" * 100_000)
+@example("1s" * 100_000)
 def test_any_text_is_an_amount_or_refused(text: str) -> None:
     with suppress(UsageError):
         assert parse_bytes(text, whole=10**12) > 0

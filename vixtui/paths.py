@@ -11,7 +11,7 @@ HOME_VARIABLE = "VIXTUI_HOME"
 def home() -> Path:
     """Return the folder of all runs and downloads: ``$VIXTUI_HOME`` or the system's data folder."""
     if chosen := os.environ.get(HOME_VARIABLE):
-        return Path(chosen).expanduser()
+        return Path(os.path.expanduser(chosen))
     import platformdirs
 
     return Path(platformdirs.user_data_dir("vixtui", appauthor=False))

@@ -13,6 +13,7 @@ _BYTES = {
     "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12,
 }  # fmt: skip
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+_MAX_LENGTH = 100
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*([a-z%]+)", re.IGNORECASE)
 
 
@@ -49,7 +50,7 @@ def parse_seconds(text: str, *, option: str = "--time") -> float:
         UsageError: when `text` is no positive duration of at most 365 days.
     """
     compact = text.strip().lower().replace(" ", "")
-    parts = _AMOUNT.findall(compact)
+    parts = _AMOUNT.findall(compact[:_MAX_LENGTH])  # its time grows with the square
     if (
         parts
         and "".join(n + u for n, u in parts) == compact

@@ -6,13 +6,12 @@ import csv
 import io
 import json
 import os
-import pty
-import subprocess
-import sys
+import re
 
 import pytest
+from weights_corpus import FILES, weights
 
-from vixtui.runs import events
+from vixtui.runs import events, process
 from vixtui.runs.directory import RunDirectory
 
 
@@ -20,7 +19,7 @@ from vixtui.runs.directory import RunDirectory
 def trained(make_run) -> RunDirectory:
     """A finished run with weights."""
     run = make_run()
-    run.model_path.write_bytes(b"weights")
+    run.model_path.write_bytes(weights())
     log = events.EventWriter(run.events_path)
     log.write(
         events.Finished,
@@ -29,6 +28,12 @@ def trained(make_run) -> RunDirectory:
     )  # fmt: skip
     log.close()
     return run
+
+
+@pytest.fixture
+def no_engine(monkeypatch):
+    """Fail when an engine is started."""
+    monkeypatch.setattr(process, "_command", lambda *rest: pytest.fail("the engine was started"))
 
 
 @pytest.fixture
@@ -106,8 +111,47 @@ def test_a_run_without_weights_is_told_apart(vixtui, make_run, pictures):
 
 def test_a_weights_file_is_a_model(vixtui, tmp_path, pictures):
     file = tmp_path / "mine.safetensors"
-    file.write_bytes(b"weights")
+    file.write_bytes(weights())
     assert vixtui("predict", str(pictures), "--model", str(file)).code == 0
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_a_malformed_weights_file_is_refused_before_the_engine_starts(
+    vixtui, tmp_path, pictures, no_engine, kind
+):
+    make, words = FILES[kind]
+    file = tmp_path / "mine.safetensors"
+    file.write_bytes(make())
+    result = vixtui("predict", str(pictures), "--model", str(file))
+    assert (result.code, result.out) == (4, "")
+    assert result.err.startswith("error: ")
+    assert result.err.count("\n") == 1
+    assert re.search(words, result.err), result.err
+    assert str(file) in result.err
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (os.mkfifo, "not a regular file"),
+        (os.mkdir, "the folder of no run"),
+        (lambda path: path.symlink_to("/dev/zero"), "not a regular file"),
+    ],
+    ids=["fifo", "folder", "device"],
+)
+def test_what_is_no_file_is_refused(vixtui, tmp_path, pictures, no_engine, make, words):
+    make(tmp_path / "mine.pt")
+    result = vixtui("predict", str(pictures), "--model", str(tmp_path / "mine.pt"))
+    assert (result.code, result.err.count("\n")) == (4, 1)
+    assert words in result.err
+
+
+@pytest.mark.parametrize("part", ["x" * 5000, "no/" + "x" * 300], ids=["long", "deep"])
+def test_impossible_names_are_one_line(vixtui, trained, pictures, part):
+    for arguments in (("--model", part, str(pictures)), (part,)):
+        result = vixtui("predict", *arguments)
+        assert (result.code, result.out) == (2, "")
+        assert result.err.splitlines()[-1].startswith("error: no such") or "no run" in result.err
 
 
 def test_evaluate_shows_interval_classes_and_confusions(vixtui, trained):
@@ -123,51 +167,26 @@ def test_evaluate_json_is_the_evaluation(vixtui, trained):
 
 def test_a_lone_weights_file_is_not_evaluated_on_nothing(vixtui, tmp_path):
     file = tmp_path / "mine.safetensors"
-    file.write_bytes(b"weights")
+    file.write_bytes(weights())
     result = vixtui("evaluate", str(file))
     assert result.code == 2
     assert "--data" in result.err
 
 
 @pytest.mark.parametrize("arguments", [("evaluate",), ("predict", "{picture}")], ids=" ".join)
-def test_hostile_class_name_reaches_no_terminal(trained, pictures, program, arguments):
+def test_hostile_class_name_reaches_no_terminal(trained, pictures, on_a_terminal, arguments):
     picture = pictures / "\x1b]0;title\x07[bold].png"
     picture.write_bytes(b"picture")
-    shown = _on_a_terminal(program, *(part.format(picture=picture) for part in arguments))
+    shown = on_a_terminal(*(part.format(picture=picture) for part in arguments))
     assert b"]52;" in shown
     assert b"[red]" in shown
     for sign in (b"\x1b]", b"\x07", b"\x9b", "\u202e".encode()):
         assert sign not in shown
 
 
-def test_no_color_is_honoured(trained, program, monkeypatch):
+def test_no_color_is_honoured(trained, on_a_terminal, monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
-    assert b"\x1b[3" not in _on_a_terminal(program, "evaluate")
-
-
-def _on_a_terminal(program: str, *arguments: str) -> bytes:
-    """Return the bytes that reach a terminal."""
-    master, slave = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, *arguments],
-        env=os.environ | {"TERM": "xterm-256color", "COLUMNS": "120"},
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-    )
-    os.close(slave)
-    shown = b""
-    while True:
-        try:
-            chunk = os.read(master, 65536)
-        except OSError:
-            break
-        if not chunk:
-            break
-        shown += chunk
-    os.close(master)
-    assert process.wait() == 0, shown
-    return shown
+    assert b"\x1b[3" not in on_a_terminal("evaluate")
 
 
 def test_an_empty_name_is_not_the_working_directory(vixtui, trained, pictures, monkeypatch):
@@ -178,7 +197,7 @@ def test_an_empty_name_is_not_the_working_directory(vixtui, trained, pictures, m
 
 
 def test_a_run_may_have_a_dot_in_its_name(vixtui, make_run):
-    make_run("v1.2").model_path.write_bytes(b"weights")
+    make_run("v1.2").model_path.write_bytes(weights())
     asked = json.loads(vixtui("evaluate", "v1.2", "--json").out)["asked"]
     assert asked["model"].endswith("v1.2/model.safetensors")
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+import tomli_w
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vixtui.errors import UsageError
@@ -17,9 +20,6 @@ from vixtui.models.config import ModelConfig
 from vixtui.presets import all_presets
 from vixtui.runs.config import DataConfig, Plan, Recipe, RunConfig, read_config, write_config
 
-FUZZ = settings(
-    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
 # What a path can hold: any text, and bytes that are no UTF-8.
 NAMES = st.text(max_size=30) | st.binary(max_size=30).map(os.fsdecode)
 COUNTS = st.integers(0, 2**62)
@@ -62,7 +62,7 @@ def configs(draw: st.DrawFn) -> RunConfig:
     )  # fmt: skip
 
 
-@FUZZ
+@settings(max_examples=50)
 @given(configs())
 def test_any_run_comes_back_as_it_was(tmp_path: Path, config: RunConfig) -> None:
     path = tmp_path / "run.toml"
@@ -72,7 +72,6 @@ def test_any_run_comes_back_as_it_was(tmp_path: Path, config: RunConfig) -> None
     assert f"\n{absent} =".encode() not in path.read_bytes()
 
 
-@FUZZ
 @given(st.binary())
 @example(b"a = " + b"[" * 100_000)
 @example(b"schema_version = 1\nseed = 0x" + b"f" * 6000)
@@ -84,6 +83,40 @@ def test_any_bytes_are_refused_in_one_line(tmp_path: Path, content: bytes) -> No
         read_config(path)
     assert "run.toml" in caught.value.message
     assert "\n" not in caught.value.message
+
+
+ANY = st.recursive(
+    st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=5,
+)
+
+
+@given(data=st.data())
+def test_any_entries_are_understood_or_refused(
+    tmp_path: Path, config: RunConfig, data: st.DataObject
+) -> None:
+    path = tmp_path / "run.toml"
+    write_config(path, config)
+    table = tomllib.loads(path.read_text())
+    for _ in range(data.draw(st.integers(1, 3))):
+        section = data.draw(st.sampled_from([table, *filter(is_table, table.values())]))
+        section[data.draw(st.sampled_from(sorted(section)))] = data.draw(ANY)
+    path.write_text(tomli_w.dumps(table), encoding="utf-8")
+    with suppress(UsageError):
+        read_config(path)
+
+
+def is_table(entry: Any) -> bool:
+    return isinstance(entry, dict) and bool(entry)
+
+
+def test_a_file_of_any_size_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.touch()
+    os.truncate(path, 2**40)
+    with pytest.raises(UsageError, match=r"no readable run\.toml"):
+        read_config(path)
 
 
 @pytest.fixture(scope="module")

@@ -9,15 +9,11 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vixtui.errors import DiskError
 from vixtui.runs.control import Command, Inbox, send
-
-FUZZ = settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
 
 
 @pytest.fixture
@@ -115,7 +111,6 @@ def test_the_file_is_what_the_run_directory_promises(control: Path) -> None:
     assert first["seq"] < second["seq"]
 
 
-@FUZZ
 @given(st.binary() | st.dictionaries(st.text(), st.text()).map(json.dumps).map(str.encode))
 @example(b"[" * 100_000)
 @example(b'{"cmd": ["stop"]}')

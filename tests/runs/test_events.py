@@ -9,15 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vixtui.runs import events as e
 from vixtui.runs.progress import RunProgress
 
-FUZZ = settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
 VALUES = {
     "int": st.integers(-(2**62), 2**62),
     "float": st.floats(),
@@ -64,7 +61,6 @@ def same(left: e.Event, right: e.Event) -> bool:
     )
 
 
-@FUZZ
 @given(whole_events())
 def test_every_event_comes_back(event: e.Event) -> None:
     line = e.encode(event)
@@ -87,7 +83,6 @@ def test_nan_is_null_in_the_file_and_nan_again_in_memory(tmp_path: Path) -> None
     assert math.isnan(event.eta_seconds)
 
 
-@FUZZ
 @given(st.lists(st.binary(max_size=60) | near_events(), max_size=6).map(b"\n".join))
 @example(b"[" * 100_000 + b"\n")
 @example(b'{"v":1,"type":"Warned","seq":0,"t":NaN,"message":""}\n')

@@ -16,15 +16,11 @@ from typing import Any
 
 import psutil
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vixtui.errors import UsageError
 from vixtui.runs.lock import acquire, owner_alive, release
-
-FUZZ = settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
 
 
 @pytest.fixture
@@ -132,7 +128,6 @@ def test_of_many_at_once_one_becomes_the_owner(lock: Path) -> None:
 ANY = st.none() | st.integers() | st.floats() | st.text() | st.lists(st.integers())
 
 
-@FUZZ
 @given(st.binary() | st.dictionaries(st.sampled_from(["pid", "started"]), ANY).map(json.dumps))
 @example(b"[" * 100_000)
 @example('{"pid": 1e400, "started": 0}')

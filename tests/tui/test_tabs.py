@@ -116,6 +116,18 @@ async def test_a_typed_picture_is_shown_and_named(
     assert not pilot.app.warm_engine.warm
 
 
+@pytest.mark.parametrize("typed", ["y" * 3000, "~nobody-here/x.png", "a\x00b"], ids=ascii)
+async def test_an_impossible_path_is_no_file(make_app, until, shown, finished, typed) -> None:
+    async with make_app().run_test(size=(80, 24)) as pilot:
+        for keys, words in (("4", "o"), "No such file"), (("1", "d", "tab"), "No such folder"):
+            await pilot.press(*keys)
+            await until(pilot, lambda: isinstance(pilot.app.focused, PathInput))
+            pilot.app.focused.value = typed
+            await pilot.press("enter")
+            await until(pilot, lambda words=words: words in shown(pilot))
+            await pilot.press("escape")
+
+
 async def test_a_picture_is_found_in_the_tree(make_app, until, shown, finished, picture) -> None:
     async with make_app().run_test(size=(100, 30)) as pilot:
         await pilot.press("4")

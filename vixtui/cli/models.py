@@ -13,7 +13,7 @@ import typer
 
 from vixtui.cli import narrate
 from vixtui.cli.complete import complete_run
-from vixtui.errors import ExitCode, UsageError, VixtuiError
+from vixtui.errors import ExitCode, UsageError, VixtuiError, WeightsError
 from vixtui.paths import home
 
 if TYPE_CHECKING:
@@ -77,7 +77,16 @@ def find_weights(name: str | None) -> Weights:
 
     Raises:
         UsageError: when there are none.
+        WeightsError: when they cannot be trusted or understood; the engine is not needed for that.
     """
+    from vixtui.runs.weights import check_weights
+
+    weights = _locate(name)
+    check_weights(weights.path)
+    return weights
+
+
+def _locate(name: str | None) -> Weights:
     from vixtui.runs.directory import RunDirectory, find_run, newest_model
 
     if name is None:
@@ -90,15 +99,20 @@ def find_weights(name: str | None) -> Weights:
         narrate.note(f"model: run {newest.id}")
         return Weights(newest.model_path, newest)
     path = Path(name).absolute()
-    if path.is_file():
+    is_folder = os.path.isdir(path)
+    if os.path.exists(path) and not is_folder:
         owner = RunDirectory(path.parent)
         return Weights(path, owner if owner.config_path.is_file() else None)
     if os.path.basename(name) == name:
         run = find_run(name)
-    else:
+    elif is_folder:
         run = RunDirectory(path)
         if not run.config_path.is_file():
-            raise UsageError("no such weights file", where=name, remedy="see 'vixtui runs list'")
+            raise WeightsError(
+                "the folder of no run", where=name, remedy="name a run or a weights file"
+            )
+    else:
+        raise UsageError("no such weights file", where=name, remedy="see 'vixtui runs list'")
     if not run.model_path.is_file():
         raise UsageError(
             "the run has no weights yet", where=run.id, remedy=f"vixtui attach {run.id}"

@@ -98,6 +98,7 @@ def print_table(
         whole: headings of other columns that are never broken: names that one copies.
         optional: headings of columns that a terminal too narrow for all does without.
     """
+    columns = [safe(heading) for heading in columns]
     cells = [[safe(cell) for cell in row] for row in rows]
     room, gaps = shutil.get_terminal_size().columns, 2 * (len(columns) - 1)
     if can_draw(sys.stdout) and sum(_widths(columns, cells)) + gaps > room:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -82,14 +83,15 @@ def find_pictures(names: Sequence[str]) -> list[Path]:
         if not name:
             raise UsageError("an empty name", where="IMAGE", remedy="name pictures or folders")
         path = Path(name)
-        if path.is_dir():
+        is_folder = os.path.isdir(path)
+        if is_folder:
             matches = [path / picture.path for picture in Walk(str(path)).pictures(".")]
-        elif path.exists():
+        elif os.path.exists(path):
             matches = [path]
         else:
             matches = _expand(name)
         if not matches:
-            what = "no pictures in this folder" if path.is_dir() else "no such picture"
+            what = "no pictures in this folder" if is_folder else "no such picture"
             raise UsageError(what, where=name, remedy="check the path")
         found.update(dict.fromkeys(match.absolute() for match in matches))
     return list(found)
@@ -99,7 +101,7 @@ def _expand(pattern: str) -> list[Path]:
     import glob
 
     matches = (Path(match) for match in sorted(glob.glob(pattern, recursive=True)))
-    return [match for match in matches if match.is_file()]
+    return [match for match in matches if os.path.isfile(match)]
 
 
 def _print_predictions(predictions: Sequence[dict[str, Any]]) -> None:

@@ -1,7 +1,8 @@
 """Public data sets fetched once by torchvision and kept as plain folders of pictures.
 
 Everything is made under a temporary name and renamed at the end: a set is there whole, or not at
-all. torchvision checks each archive against its published checksum before it is opened.
+all. torchvision checks each archive against its published checksum before it is opened; that no
+member of it leaves the folder is seen to here.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ import contextlib
 import os
 import shutil
 import sys
+import tarfile
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from http.client import HTTPException
 from pathlib import Path
@@ -32,6 +36,11 @@ Progress = Callable[[int, int, str], None]
 _LARGEST_SHORTER_SIDE = 256
 _JPEG_QUALITY = 95
 _SMALL_SIDE = 96
+# What torchvision lets through when a download or an archive is broken.
+_BROKEN = (
+    OSError, HTTPException, RuntimeError, ValueError, EOFError, zlib.error,
+    tarfile.TarError, zipfile.BadZipFile,
+)  # fmt: skip
 _DISK_FACTOR = 4  # archive, what is unpacked from it, and the pictures, for a while side by side
 
 
@@ -97,7 +106,7 @@ def _fetch(name: str, public: PublicSet, folder: Path) -> dict[str, Any]:
     """
     try:
         # torchvision prints; the engine's standard output belongs to its answers.
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(sys.stderr), _only_data_from_archives():
             return _torchvision_sets(name, str(folder))
     except ImportError as error:
         raise UsageError(
@@ -105,7 +114,7 @@ def _fetch(name: str, public: PublicSet, folder: Path) -> dict[str, Any]:
             where="--download",
             remedy=f"pip install {error.name}",
         ) from error
-    except (OSError, HTTPException, RuntimeError, ValueError, EOFError) as error:
+    except _BROKEN as error:
         local = isinstance(error, OSError) and error.filename is not None
         if local and not isinstance(error, URLError):
             raise
@@ -115,6 +124,23 @@ def _fetch(name: str, public: PublicSet, folder: Path) -> dict[str, Any]:
             where=public.homepage,
             remedy="check the connection and try again",
         ) from error
+
+
+@contextlib.contextmanager
+def _only_data_from_archives() -> Iterator[None]:
+    """Let tar archives write plain files and folders inside their own folder, and nothing else.
+
+    torchvision names no extraction filter, and before Python 3.14 the default is to trust.
+    """
+    if not hasattr(tarfile, "data_filter"):  # Python 3.11.3 or older: the checksum must do
+        yield
+        return
+    before = vars(tarfile.TarFile)["extraction_filter"]
+    tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)
+    try:
+        yield
+    finally:
+        tarfile.TarFile.extraction_filter = before
 
 
 def _torchvision_sets(name: str, root: str) -> dict[str, Any]:

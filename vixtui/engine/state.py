@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from math import inf
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, get_args
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
@@ -14,9 +15,12 @@ from vixtui.engine.learner import Learner
 from vixtui.errors import WeightsError
 from vixtui.files import write_atomically
 from vixtui.models.config import Recompute
-from vixtui.runs.weights import read_header
+from vixtui.runs.config import Precision
+from vixtui.runs.weights import TensorEntry, read_header
 
 _KEY = "vixtui-state"
+_MAX_THREADS = 4096
+_MAX_COUNT = 2**53
 
 
 @dataclass(slots=True)
@@ -78,8 +82,18 @@ def load_state(path: Path, learner: Learner) -> TrainState:
         WeightsError: when the file is damaged or of another model.
     """
     state = _read(path)
+    _, announced = read_header(path)
+    if not _belongs(announced, learner):
+        raise _damaged(path)
     try:
-        learner.load(load_file(path))
+        tensors = load_file(path)
+        if not all(
+            bool(value.isfinite().all())
+            for name, value in tensors.items()
+            if not name.startswith("optimizer.")
+        ):
+            raise _damaged(path)
+        learner.load(tensors)
     except (KeyError, RuntimeError, SafetensorError) as error:
         raise _damaged(path) from error
     return state
@@ -88,9 +102,37 @@ def load_state(path: Path, learner: Learner) -> TrainState:
 def _read(path: Path) -> TrainState:
     metadata, _ = read_header(path)
     try:
-        return TrainState(**json.loads(metadata[_KEY]))
-    except (KeyError, TypeError, ValueError) as error:
+        state = TrainState(**json.loads(metadata[_KEY]))
+        if _is_sound(state):
+            return state
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise _damaged(path) from error
+    raise _damaged(path)
+
+
+def _is_sound(state: TrainState) -> bool:
+    """Tell whether every value is of its type and within bounds."""
+    kinds: dict[str, Any] = {"int": int, "float": int | float}
+    for field in fields(state):
+        value = getattr(state, field.name)
+        if isinstance(value, bool) or not isinstance(value, kinds.get(str(field.type), str)):
+            return False
+        if field.type == "int" and not 0 <= value < _MAX_COUNT:
+            return False
+    return (
+        1 <= state.threads <= _MAX_THREADS
+        and state.precision in get_args(Precision)
+        and state.recompute in (*get_args(Recompute), "")
+        and 0 <= state.elapsed_seconds < inf
+    )
+
+
+def _belongs(announced: dict[str, TensorEntry], learner: Learner) -> bool:
+    """Tell whether a file has the tensors of this learner, in shape and type."""
+    expected = {name: tuple(value.shape) for name, value in learner.tensors().items()}
+    return all(entry.dtype == "F32" for entry in announced.values()) and expected == {
+        name: entry.shape for name, entry in announced.items()
+    }
 
 
 def _damaged(path: Path) -> WeightsError:

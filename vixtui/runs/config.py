@@ -12,8 +12,10 @@ from typing import Any, Literal, TypeVar, get_args
 from vixtui.errors import UsageError
 from vixtui.files import write_atomically
 from vixtui.models.config import ModelConfig, Recompute
+from vixtui.runs.bounds import check_size
 
 SCHEMA_VERSION = 1
+_MAX_BYTES = 20_000_000  # 10,000 classes with long names fit
 
 Precision = Literal["auto", "fp32", "bf16"]
 
@@ -150,6 +152,8 @@ def read_config(path: Path) -> RunConfig:
         UsageError: when it is missing, damaged or of a newer schema.
     """
     try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise ValueError("too large")
         table = tomllib.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(
@@ -158,10 +162,12 @@ def read_config(path: Path) -> RunConfig:
     if table.get("schema_version") != SCHEMA_VERSION:
         raise UsageError("run.toml has another schema", where=path, remedy="update vixtui")
     try:
+        model = ModelConfig.from_dict(_table(table, "model"))
+        check_size(model)
         return RunConfig(
             **{
                 **_scalars(RunConfig, table),
-                "model": ModelConfig.from_dict(_table(table, "model")),
+                "model": model,
                 "data": _read(DataConfig, _table(table, "data")),
                 "recipe": _read(Recipe, _table(table, "recipe")),
                 "plan": _read(Plan, _table(table, "plan")),

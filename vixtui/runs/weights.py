@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,28 +17,39 @@ from typing import Any
 
 from vixtui.errors import UsageError, WeightsError
 from vixtui.models.config import ModelConfig
+from vixtui.runs.bounds import check_size, least_weights
 
 SCHEMA_VERSION = 1
 METADATA_KEY = "vixtui"
 MAX_METADATA_BYTES = 1_000_000
-_MAX_HEADER_BYTES = 4_000_000
+_MAX_HEADER_BYTES = 3_000_000  # parsed, the worst takes 150 MB
 _MAX_TENSORS = 10_000
 _MAX_SIDE = 2**31
 _MAX_AXES = 8
 MAX_CLASS_NAME = 255
 
 _LOOKALIKES = (
-    (b"PK\x03\x04", "a PyTorch or zip archive, which may run code when loaded"),
-    (b"\x80", "a pickle, which may run code when loaded"),
-    (b"<", "a web page, perhaps of a failed download"),
-    (b"version https://git-lfs", "a Git LFS pointer; fetch the file itself with 'git lfs pull'"),
-    (b"\x1f\x8b", "a gzip archive"),
+    (rb"PK\x03\x04", "a PyTorch or zip archive, which may run code when loaded"),
+    (rb"\x80", "a pickle, which may run code when loaded"),
+    (rb"\s*<", "a web page, perhaps of a failed download"),
+    (rb"version https://git-lfs", "a Git LFS pointer; fetch the file itself with 'git lfs pull'"),
+    (rb"\x1f\x8b", "a gzip archive"),
+    (rb"\x08.[\x12\x1a]", "an ONNX model"),
+    (rb"\x89HDF", "a Keras or HDF5 file"),
 )
+_FOREIGN_NAMES = {
+    **dict.fromkeys((".pt", ".pth", ".ckpt", ".bin"), "a PyTorch file"),
+    **dict.fromkeys((".pkl", ".pickle"), "a pickle"),
+    **dict.fromkeys((".h5", ".keras"), "a Keras file"),
+    ".onnx": "an ONNX model",
+}
+_CHUNK_BYTES = 2**20
 
 _NUMBER_BYTES = {
     "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "BOOL": 1,
     "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2, "U8": 1,
 }  # fmt: skip
+_REMEDY = "use a model.safetensors of vixtui"
 # What unfit JSON makes the reading code below raise.
 _UNFIT = (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError)
 
@@ -114,21 +126,18 @@ def read_header(path: Path) -> tuple[dict[str, str], dict[str, TensorEntry]]:
         WeightsError: when it is something else, damaged, or unreasonable.
     """
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise WeightsError("not a regular file", where=path)
+        mode = os.stat(path).st_mode
+        if not stat.S_ISREG(mode):
+            kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
+            raise WeightsError(f"{kind}, no weights", where=path, remedy=_REMEDY)
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             start = file.read(64)
             length = int.from_bytes(start[:8], "little")
-            for magic, name in _LOOKALIKES:
-                if start.startswith(magic) and (length > _MAX_HEADER_BYTES):
-                    raise WeightsError(
-                        f"not a safetensors file but {name}",
-                        where=path,
-                        remedy="use a model.safetensors of vixtui",
-                    )
-            if size < 10 or length > min(size - 8, _MAX_HEADER_BYTES):
-                raise WeightsError("damaged or not a safetensors file", where=path)
+            if size < 10 or length > size - 8:
+                raise _foreign(path, start)
+            if length > _MAX_HEADER_BYTES:
+                raise WeightsError("the header is too large", where=path, remedy=_REMEDY)
             file.seek(8)
             header = file.read(length)
     except FileNotFoundError as error:
@@ -147,8 +156,22 @@ def read_header(path: Path) -> tuple[dict[str, str], dict[str, TensorEntry]]:
         tensors = {name: _tensor(entry) for name, entry in table.items()}
         _check_places([entry["data_offsets"] for entry in table.values()], size - 8 - length)
     except _UNFIT as error:
-        raise WeightsError(f"damaged header: {error}", where=path) from error
+        raise WeightsError(f"damaged header: {_reason(error)}", where=path) from error
     return metadata, tensors
+
+
+def _foreign(path: Path, start: bytes) -> WeightsError:
+    """Return the error for a file that begins like no safetensors file, saying what it is."""
+    if not start:
+        return WeightsError("an empty file", where=path, remedy=_REMEDY)
+    # What is cut short may begin with any length; text and other formats begin with a huge one.
+    foreign = int.from_bytes(start[:8], "little") > _MAX_HEADER_BYTES
+    for pattern, name in _LOOKALIKES:
+        if foreign and re.match(pattern, start, re.DOTALL):
+            return WeightsError(f"not a safetensors file but {name}", where=path, remedy=_REMEDY)
+    if name := _FOREIGN_NAMES.get(path.suffix.lower(), ""):
+        name = f", by its name {name}"
+    return WeightsError(f"damaged or not a safetensors file{name}", where=path, remedy=_REMEDY)
 
 
 def _tensor(entry: dict[str, Any]) -> TensorEntry:
@@ -185,7 +208,7 @@ def read_card(path: Path) -> ModelCard:
         UsageError: when there is no such file.
         WeightsError: when it is no vixtui model that this version understands.
     """
-    metadata, _ = read_header(path)
+    metadata, tensors = read_header(path)
     if METADATA_KEY not in metadata:
         raise WeightsError(
             "safetensors, but not a vixtui model",
@@ -193,12 +216,15 @@ def read_card(path: Path) -> ModelCard:
             remedy="train one with 'vixtui train'",
         )
     try:
-        card: Any = json.loads(metadata[METADATA_KEY])
+        card: Any = json.loads(metadata[METADATA_KEY], object_pairs_hook=_unique)
         if card["schema_version"] != SCHEMA_VERSION:
             raise WeightsError(
                 f"schema {card['schema_version']} is unknown", where=path, remedy="update vixtui"
             )
         model = ModelConfig.from_dict(card["model"])
+        check_size(model)
+        if least_weights(model) > sum(math.prod(entry.shape) for entry in tensors.values()):
+            raise ValueError("the model has more weights than the file")
         return ModelCard(
             title=str(card["title"])[:200],
             model=model,
@@ -215,7 +241,32 @@ def read_card(path: Path) -> ModelCard:
             provenance={str(key): str(value) for key, value in card["provenance"].items()},
         )
     except _UNFIT as error:
-        raise WeightsError(f"damaged model description: {error}", where=path) from error
+        raise WeightsError(f"damaged model description: {_reason(error)}", where=path) from error
+
+
+def check_weights(path: Path) -> ModelCard:
+    """Read a weights file as far as that needs no model, numbers included; return its card.
+
+    Raises:
+        UsageError: when there is no such file.
+        WeightsError: when it cannot be trusted or understood.
+    """
+    card = read_card(path)
+    _, tensors = read_header(path)
+    if any(entry.dtype != "F32" for entry in tensors.values()):
+        raise WeightsError("the weights are not in single precision", where=path)
+    try:
+        with path.open("rb") as file:
+            file.seek(8 + int.from_bytes(file.read(8), "little"))
+            while chunk := file.read(_CHUNK_BYTES):
+                # Sign and upper exponent, the last byte of a number: only infinities, NaN and
+                # what is beyond 2^127 have every bit of that exponent set.
+                upper = chunk[3::4]
+                if b"\x7f" in upper or b"\xff" in upper:
+                    raise WeightsError("the weights hold numbers that are not finite", where=path)
+    except OSError as error:
+        raise WeightsError(f"cannot read: {error.strerror}", where=path) from error
+    return card
 
 
 def _classes(names: Any, model: ModelConfig) -> tuple[str, ...]:
@@ -240,6 +291,15 @@ def _list(values: Any) -> list[Any]:
     if not isinstance(values, list):
         raise ValueError("not a list")
     return values
+
+
+def _reason(error: Exception) -> str:
+    """Return for people what reading unfit JSON has raised."""
+    if isinstance(error, KeyError):
+        return f"{error} is missing"
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    return str(error) if isinstance(error, ValueError) else "an entry of the wrong kind"
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import ClassVar
 
@@ -72,7 +73,7 @@ class DataDialog(ModalScreen[str | None]):
     @on(Input.Submitted)
     def _folder(self) -> None:
         path = self.query_one(PathInput).path
-        if path.is_dir():
+        if os.path.isdir(path):
             self.dismiss(str(path.resolve()))
         else:
             self._hint("No such folder")

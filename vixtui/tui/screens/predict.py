@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -137,10 +138,10 @@ class PredictScreen(TabScreen):
     @on(Input.Submitted)
     def _from_input(self) -> None:
         path = self.query_one(PathInput).path
-        if path.is_dir():
+        if os.path.isdir(path):
             self.query_one(FileTree).path = path
             self.query_one(FileTree).focus()
-        elif path.is_file():
+        elif os.path.isfile(path):
             self.predict(path)
         else:
             self._hint("No such file; Tab completes names")

@@ -106,7 +106,8 @@ class TestScreen(TabScreen):
             return
         panel = self.query_one("#confusion")
         panel.border_title = Content(safe(self.run.id, 60))
-        panel.border_subtitle = self._notice or f"{result.images:,} {result.split} pictures"
+        notice = self._notice or f"{result.images:,} {result.split} pictures"
+        panel.border_subtitle = Content(notice)
         self.query_one(Matrix).show(result.classes, result.confusion)
         texts: dict[str, Callable[[int], Content]] = {
             "numbers": lambda width: test_text.numbers(result),

@@ -38,7 +38,7 @@ def complete(text: str, wanted: Callable[[Path], bool]) -> tuple[str, tuple[str,
     """
     folder_text, _, beginning = text.rpartition("/")
     folder_text += "/" if "/" in text else ""
-    folder = Path(folder_text or ".").expanduser()
+    folder = Path(os.path.expanduser(folder_text or "."))
     try:
         entries = [entry for entry in folder.iterdir() if entry.name.startswith(beginning)]
     except OSError:
@@ -94,7 +94,7 @@ class PathInput(Input):
         """The path typed so far."""
         if self._shown is not None and self._shown[0] == self.value:
             return self._shown[1]
-        return Path(clean_path(self.value)).expanduser()
+        return Path(os.path.expanduser(clean_path(self.value)))
 
     def show_path(self, path: Path) -> None:
         """Show a path found elsewhere; names that cannot be typed still lead to it."""
@@ -115,7 +115,7 @@ class PathInput(Input):
     def _on_paste(self, event: events.Paste) -> None:
         lines = event.text.splitlines()
         if lines:
-            self.show_path(Path(clean_path(lines[0])).expanduser())
+            self.show_path(Path(os.path.expanduser(clean_path(lines[0]))))
         event.stop()
         event.prevent_default()
 
