@@ -1,14 +1,17 @@
-# One command each: demo, test, test-light, lint, fmt, bench, figures. `make help` lists them.
+# One command each: demo, test, soak, test-light, lint, fmt, bench, figures. `make help` lists them.
 PYTHON ?= python3
 VENV := .venv
 LIGHT := .venv-light
 BIN := $(VENV)/bin
 # `make demo TORCH=cpu` fetches the CPU build of torch: 0.3 GB instead of 3 GB on Linux.
 TORCH_INDEX := $(if $(TORCH),--extra-index-url https://download.pytorch.org/whl/$(TORCH))
+# Tests of readers that take any number of examples.
+FUZZED := tests/runs tests/engine/test_state.py tests/test_presets.py tests/test_units.py \
+	tests/test_text.py tests/test_errors.py
 # Same figures everywhere: libgomp would otherwise spin on a busy machine.
 export OMP_WAIT_POLICY = PASSIVE
 
-.PHONY: help demo test test-light lint fmt bench bench-models figures wheel clean
+.PHONY: help demo test soak test-light lint fmt bench bench-models figures wheel clean
 .DEFAULT_GOAL := help
 
 help: ## list what can be made
@@ -19,6 +22,9 @@ demo: $(VENV)/.installed ## probe, recommend, train on built-in digits, evaluate
 
 test: $(VENV)/.installed-dev ## the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+soak: $(VENV)/.installed-dev ## everything read from outside, with 10,000 damaged inputs a reader
+	$(BIN)/python -m pytest -n 2 --hypothesis-profile=soak $(FUZZED)
 
 test-light: $(LIGHT)/.installed ## the tests that need no torch, in an environment without it
 	$(LIGHT)/bin/python -m pytest

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import errno
 import shutil
+import sys
+import tarfile
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from types import ModuleType
 from urllib.error import HTTPError, URLError
 
 import pytest
 from PIL import Image
 from torchvision import datasets
+from torchvision.datasets import cifar, eurosat, flowers102, mnist, oxford_iiit_pet, stl10
+from torchvision.datasets.utils import extract_archive
 
 from vixtui.data.download import download
-from vixtui.data.sources import open_source
-from vixtui.errors import DataError, DiskError, UsageError
+from vixtui.data.sources import PUBLIC_SETS, open_source
+from vixtui.errors import DataError, DiskError, UsageError, VixtuiError
+
+TORCHVISION_MODULES = (cifar, eurosat, flowers102, mnist, oxford_iiit_pet, stl10)
 
 
 @pytest.fixture(autouse=True)
@@ -125,3 +138,107 @@ def test_a_disk_too_small_is_noticed_before_the_download(home, monkeypatch) -> N
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
     with pytest.raises(UsageError, match="cifar100"):
         download("imagenet")
+
+
+class Archives:
+    """A torchvision data set that unpacks a tar archive."""
+
+    def __init__(self, archive: Path) -> None:
+        self._archive = archive
+
+    def __call__(self, root: str, *_: object, **__: object) -> FakeSet:
+        extract_archive(str(self._archive), root)
+        return FakeSet(root, download=True)
+
+
+def member(name: str, **kind: object) -> tarfile.TarInfo:
+    found = tarfile.TarInfo(name)
+    for attribute, value in kind.items():
+        setattr(found, attribute, value)
+    return found
+
+
+OUTSIDE = "../../.."  # the home, seen from where archives are unpacked
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        [member(f"{OUTSIDE}/escaped")],
+        [member("out", type=tarfile.SYMTYPE, linkname=OUTSIDE), member("out/escaped")],
+        [
+            member("link", type=tarfile.LNKTYPE, linkname=f"{OUTSIDE}/secret"),
+            member("link"),
+        ],
+        [member("device", type=tarfile.CHRTYPE)],
+    ],
+    ids=["parent", "through a link", "hard link", "device"],
+)
+def test_an_archive_that_leaves_its_folder_is_refused(home, monkeypatch, members) -> None:
+    (home / "secret").write_text("kept")
+    monkeypatch.setattr(datasets, "CIFAR10", Archives(archive(home / "set.tar", members)))
+
+    with pytest.raises(DataError, match="the download failed"):
+        download("cifar10")
+
+    assert (home / "secret").read_text() == "kept"
+    assert {path.name for path in home.iterdir()} == {"secret", "set.tar", "data"}
+    assert list((home / "data").iterdir()) == []
+
+
+def test_an_absolute_path_is_taken_for_a_relative_one(home, monkeypatch) -> None:
+    path = archive(home / "set.tar", [member(str(home / "escaped"))])
+    monkeypatch.setattr(datasets, "CIFAR10", Archives(path))
+    download("cifar10")
+    assert not (home / "escaped").exists()
+    assert tarfile.TarFile.extraction_filter is None  # as it was
+
+
+def archive(path: Path, members: list[tarfile.TarInfo]) -> Path:
+    with tarfile.open(path, "w") as tar:
+        for found in members:
+            tar.addfile(found)
+    return path
+
+
+@pytest.fixture
+def mirror(tmp_path) -> Iterator[str]:
+    """A server of this computer that has something else than what was published."""
+    folder = tmp_path / "mirror"
+    folder.mkdir()
+    for name, _ in datasets.MNIST.resources:
+        (folder / name).write_bytes(b"not what was published")
+    handler = partial(SimpleHTTPRequestHandler, directory=folder)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def test_a_wrong_checksum_is_one_line_and_leaves_nothing(home, mirror, monkeypatch) -> None:
+    monkeypatch.setattr(datasets.MNIST, "mirrors", [mirror])
+
+    with pytest.raises(DataError, match="check the connection"):
+        download("mnist")
+
+    assert list((home / "data").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", PUBLIC_SETS)
+def test_no_archive_is_opened_without_a_checksum(home, monkeypatch, name) -> None:
+    seen: list[object] = []
+
+    def note(url: str, *_: object, md5: object = None, **__: object) -> None:
+        seen.append(md5)
+
+    for module in TORCHVISION_MODULES:
+        for function in ("download_and_extract_archive", "download_url"):
+            if hasattr(module, function):
+                monkeypatch.setattr(module, function, note)
+    for missing in ("scipy", "scipy.io"):
+        monkeypatch.setitem(sys.modules, missing, ModuleType(missing))
+    with suppress(VixtuiError):  # nothing was fetched
+        download(name)
+
+    assert seen
+    assert all(isinstance(md5, str) and len(md5) == 32 for md5 in seen)

@@ -13,6 +13,7 @@ from vixtui.engine.weights import load_weights, save_weights
 from vixtui.errors import UsageError, WeightsError
 from vixtui.models.vision_xformer import build
 from vixtui.presets import all_presets, preset
+from vixtui.runs.bounds import least_weights
 from vixtui.runs.weights import ModelCard, Preprocessing
 
 
@@ -101,5 +102,16 @@ def test_a_hostile_size_is_refused_before_memory_is_taken(tmp_path: Path) -> Non
         load_weights(path)
     huge = dataclasses.replace(good.model, embed_dim=2048, depth=64, mlp_ratio=8, num_heads=8)
     save_weights(path, {"x": torch.zeros(1)}, dataclasses.replace(good, model=huge))
-    with pytest.raises(WeightsError, match="do not belong"):
+    with pytest.raises(WeightsError, match="more weights than the file"):
         load_weights(path)
+
+
+@pytest.mark.parametrize("name", all_presets())
+def test_the_reader_never_counts_more_weights_than_a_model_has(name: str) -> None:
+    for side, channels, classes in [(8, 1, 2), (32, 3, 10), (65, 3, 1000)]:
+        model = preset(name).model_config(
+            image_height=side, image_width=side, in_channels=channels, num_classes=classes
+        )
+        with torch.device("meta"):
+            weights = build(model).state_dict().values()
+        assert least_weights(model) <= sum(tensor.numel() for tensor in weights)

@@ -1,0 +1,129 @@
+"""A state from a disk is trusted no more than weights from a stranger."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+from small_runs import make_run
+from torch import Tensor
+
+from vixtui.engine.learner import Learner
+from vixtui.engine.state import TrainState, load_state, save_state, saved_step
+from vixtui.errors import WeightsError
+from vixtui.runs.weights import Preprocessing, read_header
+
+STATE = TrainState(threads=1, precision="fp32", step=1, elapsed_seconds=0.5)
+MODEL, MOMENT = "model.head.bias", "optimizer.exp_avg.head.bias"
+
+
+NUMBERS = itertools.count()
+
+
+def learner() -> Learner:
+    config = make_run(run_id=f"run-{next(NUMBERS)}").config()
+    return Learner(config, Preprocessing(mean=(0.5,), std=(0.25,)), torch.device("cpu"))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A state after one update."""
+    trained = learner()
+    trained.update(
+        torch.randint(0, 256, (4, 1, 8, 8), dtype=torch.uint8), torch.arange(4), step=0, lr=1e-3
+    )
+    save_state(tmp_path / "state.safetensors", trained, STATE)
+    return tmp_path / "state.safetensors"
+
+
+def rewrite(path: Path, tensors: dict[str, Tensor], **changes: Any) -> None:
+    """Replace tensors, empty ones by none, and entries of the state."""
+    metadata, _ = read_header(path)
+    state = json.loads(metadata["vixtui-state"]) | changes
+    both = load_file(path) | tensors
+    kept = {name: tensor for name, tensor in both.items() if tensor.numel()}
+    save_file(kept, path, {"vixtui-state": json.dumps(state)})
+
+
+def test_a_state_comes_back_as_it_was(path: Path) -> None:
+    fresh = learner()
+    assert load_state(path, fresh) == STATE
+    saved = load_file(path)
+    for name, tensor in fresh.tensors().items():
+        assert torch.equal(tensor, saved[name])
+    assert saved.keys() == fresh.tensors().keys()
+
+
+GONE = torch.zeros(0)
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        {MODEL: GONE},
+        {MODEL: torch.full((10,), torch.nan)},
+        {MODEL: torch.zeros(9)},
+        {MODEL: torch.zeros(10, dtype=torch.float16)},
+        {MOMENT: GONE},
+        {MOMENT: torch.zeros(1)},
+        {"more": torch.zeros(1)},
+        {"optimizer.exp_avg.nothing": torch.zeros(1)},
+    ],
+    ids=["missing", "NaN", "shape", "type", "half a moment", "moment", "surplus", "of nothing"],
+)
+def test_tensors_of_another_training_are_refused(path: Path, tensors: dict[str, Tensor]) -> None:
+    rewrite(path, tensors)
+    with pytest.raises(WeightsError, match=r"damaged.*train anew"):
+        load_state(path, learner())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"step": -1}, {"step": 2**60}, {"step": 1.5}, {"step": True}, {"step": "1"},
+        {"threads": 0}, {"threads": 10**9}, {"precision": "fp8"}, {"elapsed_seconds": -1.0},
+        {"elapsed_seconds": float("nan")}, {"best_top1": None}, {"best_loss": []}, {"wings": 2},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_impossible_progress_is_refused(path: Path, changes: dict[str, Any]) -> None:
+    rewrite(path, {}, **changes)
+    for read in (saved_step, lambda path: load_state(path, learner())):
+        with pytest.raises(WeightsError, match=r"damaged.*train anew"):
+            read(path)
+
+
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=5,
+)
+NAMES = sorted(TrainState.__dataclass_fields__)
+
+
+@given(ANY | st.dictionaries(st.sampled_from(NAMES), ANY))
+def test_any_progress_is_understood_or_refused(tmp_path: Path, state: Any) -> None:
+    path = tmp_path / "state.safetensors"
+    save_file({"x": torch.zeros(1)}, path, {"vixtui-state": json.dumps(state)})
+    with suppress(WeightsError):
+        assert saved_step(path) >= 0
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [lambda content: content[:-4], lambda content: b"", lambda content: b"\x80\x04" * 50],
+    ids=["cut", "empty", "pickle"],
+)
+def test_what_is_no_state_is_refused(path: Path, spoil: Callable[[bytes], bytes]) -> None:
+    path.write_bytes(spoil(path.read_bytes()))
+    with pytest.raises(WeightsError, match=path.name):
+        load_state(path, learner())
