@@ -38,9 +38,9 @@ def learner() -> Learner:
 def path(tmp_path: Path) -> Path:
     """A state after one update."""
     trained = learner()
-    trained.update(
-        torch.randint(0, 256, (4, 1, 8, 8), dtype=torch.uint8), torch.arange(4), step=0, lr=1e-3
-    )
+    images = torch.randint(0, 256, (4, 1, 8, 8), dtype=torch.uint8)
+    trained.accumulate(images, torch.arange(4), step=0)
+    trained.apply(step=0, lr=1e-3)
     save_state(tmp_path / "state.safetensors", trained, STATE)
     return tmp_path / "state.safetensors"
 
