@@ -8,10 +8,9 @@ import psutil
 import torch
 
 from vixtui.hardware.host import usable_cores
+from vixtui.memory.engine import GPU_CONTEXT_BYTES
 
 _MIB = 2**20
-# Beside torch's allocator, and unseen by it; the plan leaves as much.
-_GPU_CONTEXT_BYTES = 512 * _MIB
 # Addresses that a process reserves and hardly uses: modules loaded late and the C library's heaps
 # took 28 MiB when measured, and a thread's stack is 8 MiB.
 _UNUSED_BYTES, _STACK_BYTES = 64 * _MIB, 8 * _MIB
@@ -32,7 +31,7 @@ def limit_memory(device: torch.device, budget_bytes: int) -> None:
     else:
         module = torch.get_device_module(device)
         total = module.get_device_properties(device).total_memory
-        share = (budget_bytes - _GPU_CONTEXT_BYTES) / total
+        share = (budget_bytes - GPU_CONTEXT_BYTES) / total
         module.set_per_process_memory_fraction(min(1.0, max(0.0, share)), device)
 
 

@@ -14,7 +14,7 @@ CPU_BASE_SOURCE = "measured 2026-11-22"
 _CPU_MARGIN = 1.75
 # Freed blocks that torch's allocator cannot reuse, and what kernels allocate inside themselves.
 _GPU_MARGIN = 1.35
-_GPU_CONTEXT_BYTES = 512 * _MIB
+GPU_CONTEXT_BYTES = 512 * _MIB
 # Weights, moments and averages, then the same as bytes, then the same as one file.
 _SAVING_BYTES_A_PARAMETER = 48
 # Validation and test pictures, a share of the training pictures that is rarely exceeded.
@@ -25,7 +25,7 @@ CPU_BASIS = (
     f"{CPU_BASE_BYTES // _MIB} MiB for torch ({CPU_BASE_SOURCE})"
 )
 GPU_BASIS = (
-    f"predicted: traced step × {_GPU_MARGIN}, {_GPU_CONTEXT_BYTES // _MIB} MiB for CUDA (default); "
+    f"predicted: traced step × {_GPU_MARGIN}, {GPU_CONTEXT_BYTES // _MIB} MiB for CUDA (default); "
     "not measured on a GPU"
 )
 
@@ -45,4 +45,4 @@ def cpu_bytes(cost: StepCost, *, images: int, image_bytes: int) -> int:
 
 def gpu_bytes(cost: StepCost) -> int:
     """Return the GPU memory of an engine that trains there."""
-    return round(_GPU_CONTEXT_BYTES + _GPU_MARGIN * cost.peak_bytes)
+    return round(GPU_CONTEXT_BYTES + _GPU_MARGIN * cost.peak_bytes)
