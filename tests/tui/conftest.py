@@ -33,7 +33,7 @@ def make_app(monkeypatch: pytest.MonkeyPatch) -> MakeApp:
     monkeypatch.setattr(choice, "open_pictures", tui_fakes.source)
     monkeypatch.setattr(choice, "plan", tui_fakes.plan)
     monkeypatch.setattr(choice, "launch", tui_fakes.launch)
-    script = str(HERE / "fake_engine.py")
+    script = str(HERE / "tui_engine.py")
     monkeypatch.setattr(process, "_command", lambda *words: [sys.executable, script, *words])
 
     def make(**terminal: bool) -> VixtuiApp:

@@ -6,8 +6,8 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-import fake_engine
 import pytest
+import tui_engine
 import tui_fakes
 from PIL import Image
 
@@ -205,7 +205,7 @@ def test_help_does_not_promise_that_the_memory_limit_is_kept() -> None:
 
 
 def test_a_class_without_pictures_has_no_recall() -> None:
-    found = fake_engine.evaluation(["cat", "dog"])
+    found = tui_engine.evaluation(["cat", "dog"])
     found["per_class"][0] |= {"images": 0, "recall": 0.0}  # type: ignore[index]
     lines = test_text.classes(Evaluation.from_dict(found), 40, ascii=False).plain.splitlines()
     assert lines[-1].split()[0] == "cat"

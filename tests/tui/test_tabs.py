@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import threading
 
-import fake_engine
 import pytest
+import tui_engine
 import tui_fakes
 from PIL import Image
 
@@ -302,7 +302,7 @@ async def test_hostile_names_neither_crash_nor_leak(
     tui_fakes.record(run)
     with run.events_path.open("ab") as log:
         log.write(e.encode(e.Warned(seq=9999, t=1.7e9, message=name)))
-    run.evaluation_path.write_text(json.dumps(fake_engine.evaluation([name, "ok", "[b]"])))
+    run.evaluation_path.write_text(json.dumps(tui_engine.evaluation([name, "ok", "[b]"])))
     folder = tmp_path / "pictures"
     (folder / name[:200]).mkdir(parents=True)
     monkeypatch.chdir(folder)

@@ -6,7 +6,7 @@ import itertools
 import json
 import math
 
-import fake_engine
+import tui_engine
 
 from vixtui import __version__
 from vixtui.data.sources import DataSource
@@ -186,7 +186,7 @@ def record(run: RunDirectory, *, end: str = "done", epochs: int = 5) -> None:
             peak_memory_bytes=412_000_000,
         )  # fmt: skip
         run.model_path.write_bytes(b"weights")
-        result = fake_engine.evaluation(list(run.config().data.classes))
+        result = tui_engine.evaluation(list(run.config().data.classes))
         run.evaluation_path.write_text(json.dumps(result))
     elif end == "stopped":
         run.model_path.write_bytes(b"weights")
