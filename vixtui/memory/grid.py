@@ -14,14 +14,14 @@ def traced_sizes(preset: Preset) -> tuple[int, ...]:
 
     The patch size follows from the picture, and each one is traced for the fewest tokens, one and a
     half times and nearly twice as many a side. Linear patches of other sizes differ only in the
-    projection and the picture itself, both linear in the area: two patch sizes are enough. The
-    layers of a stem are nearly linear in it: every other patch size is.
+    projection and the picture itself, both linear in the area but for patches of one pixel. A stem
+    has other layers for each patch size, until all of them halve the map.
     """
     aim = preset.tokens_per_side
     smallest, largest = max(1, _SMALLEST_SIDE // aim), LARGEST_SIDE // aim
     linear = preset.options["embedding"] == "linear"
-    between = [] if linear else [4 * smallest, 16 * smallest]
+    first = [smallest << power for power in range(2 if linear else 5)]
     sides = [aim // 2]
-    for patch in (smallest, *(patch for patch in between if patch < largest), largest):
+    for patch in (*(patch for patch in first if patch < largest), largest):
         sides += [patch * tokens for tokens in (aim, aim * 3 // 2, 2 * aim - 1)]
     return tuple(side for side in sides if side >= _SMALLEST_SIDE)
