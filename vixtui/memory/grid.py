@@ -13,14 +13,12 @@ def traced_sizes(preset: Preset) -> tuple[int, ...]:
     """Return sides of square pictures in pixels, so that every patch size has a few token counts.
 
     The patch size follows from the picture, and each one is traced for the fewest tokens, one and a
-    half times and nearly twice as many a side. Linear patches of other sizes differ only in the
-    projection and the picture itself, both linear in the area but for patches of one pixel. A stem
-    has other layers for each patch size, until all of them halve the map.
+    half times and nearly twice as many a side. A stem has other layers for each patch size, until
+    all of them halve the map; in larger pictures, the pictures themselves take most.
     """
     aim = preset.tokens_per_side
     smallest, largest = max(1, _SMALLEST_SIDE // aim), LARGEST_SIDE // aim
-    linear = preset.options["embedding"] == "linear"
-    first = [smallest << power for power in range(2 if linear else 5)]
+    first = [smallest << power for power in range(5)]
     sides = [aim // 2]
     for patch in (*(patch for patch in first if patch < largest), largest):
         sides += [patch * tokens for tokens in (aim, aim * 3 // 2, 2 * aim - 1)]
