@@ -34,13 +34,29 @@ def resolve_budget(machine: Machine, text: str | None = None, device: str | None
     gpu = _choose_gpu(machine, device)
     free = machine.ram_free if gpu is None else gpu.free
     name = "cpu" if gpu is None else gpu.device
+    share = _CPU_SHARE if gpu is None or gpu.shared else GPU_SHARE
+    return budget_of(name, text, whole=free.bytes, share=share, memory=_describe(free))
+
+
+def budget_of(device: str, text: str | None, *, whole: int, share: float, memory: str) -> Budget:
+    """Return the budget that `text` names, or without one a share of the whole.
+
+    Args:
+        device: where it is used.
+        text: an amount, or a percentage of `whole`.
+        whole: bytes there are.
+        share: of them, if `text` is None.
+        memory: these bytes in words, with their source.
+
+    Raises:
+        UsageError: for an unreadable amount.
+    """
     if text is None:
-        share = _CPU_SHARE if gpu is None or gpu.shared else GPU_SHARE
-        source = f"{100 * share:.0f} % of {_describe(free)}"
-        return Budget(device=name, bytes=int(share * free.bytes), source=source)
-    wanted = parse_bytes(text, whole=free.bytes)
-    relation = "more than" if wanted > free.bytes else "of"
-    return Budget(device=name, bytes=wanted, source=f"{text} given, {relation} {_describe(free)}")
+        source = f"{100 * share:.0f} % of {memory}"
+        return Budget(device=device, bytes=int(share * whole), source=source)
+    wanted = parse_bytes(text, whole=whole)
+    relation = "more than" if wanted > whole else "of"
+    return Budget(device=device, bytes=wanted, source=f"{text} given, {relation} {memory}")
 
 
 def _describe(free: Figure) -> str:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from vixtui.errors import UsageError
-from vixtui.planning.budget import GPU_SHARE
+from vixtui.planning.budget import GPU_SHARE, budget_of
 from vixtui.planning.types import Budget
 from vixtui.text import format_bytes
 from vixtui.units import parse_bytes
@@ -84,12 +84,7 @@ def simulated_budget(gpu: SimulatedGpu, text: str | None = None) -> Budget:
         UsageError: for an unreadable amount.
     """
     memory = f"{format_bytes(gpu.bytes)} nominal (simulated: {gpu.name})"
-    if text is None:
-        source = f"{100 * GPU_SHARE:.0f} % of {memory}"
-        return Budget(device=DEVICE, bytes=int(GPU_SHARE * gpu.bytes), source=source)
-    wanted = parse_bytes(text, whole=gpu.bytes)
-    relation = "more than" if wanted > gpu.bytes else "of"
-    return Budget(device=DEVICE, bytes=wanted, source=f"{text} given, {relation} {memory}")
+    return budget_of(DEVICE, text, whole=gpu.bytes, share=GPU_SHARE, memory=memory)
 
 
 def _key(name: str) -> str:
