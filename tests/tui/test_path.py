@@ -26,7 +26,7 @@ async def test_enter_trains_and_enter_shows_the_test(make_app, until, shown, siz
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, TrainScreen))
         await until(pilot, lambda: pilot.app.screen.state == "done")
-        assert "Done. 90.0 % right in the test" in shown(pilot)
+        await until(pilot, lambda: "Done. 90.0 % right in the test" in shown(pilot))
         curves = pilot.app.screen.query_one("#loss", Chart)
         assert "validation 0.197" in "".join(strip.text for strip in curves.draw(60, 12))
         await pilot.press("enter")
@@ -66,7 +66,7 @@ async def test_pause_resume_and_stop_reach_the_engine(make_app, until, shown, mo
             )
             await pilot.press(key)
             await until(pilot, lambda state=state: pilot.app.screen.state == state)
-        assert "Stopped; everything is saved" in shown(pilot)
+        await until(pilot, lambda: "Stopped; everything is saved" in shown(pilot))
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ async def test_a_run_that_ends_badly_says_what_to_do(
         await pilot.press("enter")
         await until(pilot, lambda: getattr(pilot.app.screen, "state", "") == state)
         await until(pilot, lambda: words in shown(pilot))
-        assert "ress r to" in shown(pilot)
+        await until(pilot, lambda: "ress r to" in shown(pilot))
 
 
 async def test_a_stopped_run_is_resumed_from_its_own_tab(
