@@ -61,7 +61,10 @@ def shipped_variants() -> tuple[str, ...]:
 
 
 def paper_config(variant: str, side: int) -> ModelConfig:
-    """Return a variant for side × side tokens, a pixel each; landmarks at most an eighth of them.
+    """Return a variant for side × side tokens, a pixel each, with the numbers of 1,024 tokens.
+
+    Landmarks, at most an eighth of the tokens, and rank are the same for any number of tokens: only
+    then is the cost linear.
 
     Raises:
         ValueError: when the variant cannot have so many tokens.
@@ -72,8 +75,15 @@ def paper_config(variant: str, side: int) -> ModelConfig:
         in_channels=measure.CHANNELS,
         num_classes=measure.CLASSES,
     )
-    landmarks = min(config.landmarks, side * side // 8)
-    return replace(config, image_height=side, image_width=side, patch_size=1, landmarks=landmarks)
+    stage = config.stages[0]
+    return replace(
+        config,
+        image_height=side,
+        image_width=side,
+        patch_size=1,
+        landmarks=min(stage.landmarks, side * side // 8),
+        projection_rank=stage.projection_rank,
+    )
 
 
 def model(variant: str, recompute: str, side: int) -> nn.Module:
