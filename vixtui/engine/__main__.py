@@ -75,9 +75,9 @@ def _train_reporting(run: RunDirectory, writer: events.EventWriter) -> int:
     """Train; whatever goes wrong becomes the run's last event."""
     try:
         from vixtui.engine.reporter import Reporter
-        from vixtui.engine.train import Training
+        from vixtui.engine.train import train
 
-        Training(run, Reporter(writer)).train()
+        train(run, Reporter(writer))
     except Exception as error:
         failure = _explain(error, run)
         if failure.exit_code == ExitCode.BUG:
