@@ -24,8 +24,14 @@ def score_kept_weights(run: RunDirectory, setup: Setup, reporter: Reporter) -> N
     if not len(pictures.labels):
         return
     reporter.write(events.TestStarted, split="test", images=len(pictures.labels))
-    model, card = load_weights(run.model_path)
-    logits, speed = setup.logits(model.to(setup.device), pictures.images)
+    model, card = setup.learner.averaged, setup.card
+    if setup.group.first:
+        model, card = load_weights(run.model_path)
+    model = model.to(setup.device)
+    setup.group.copy_from_first(model.state_dict().values())
+    logits, speed = setup.logits(model, pictures.images)
+    if not setup.group.first:
+        return
     source = setup.config.data.source
     result = evaluate.report(logits, pictures, classes=card.classes, source=source, split="test")
     result |= {"images_per_second": speed, "model": run.id}

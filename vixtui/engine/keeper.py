@@ -40,11 +40,13 @@ class Keeper:
         return since > max(_STATE_SECONDS, self._saving_seconds / _SAVING_SHARE)
 
     def save_state(self) -> None:
-        """Make sure that a resume starts from here.
+        """Make sure that a resume starts from here; the first process does it for all.
 
         Raises:
             DiskError: when it cannot be written; the previous state is kept.
         """
+        if not self._setup.group.first:
+            return
         started = time.monotonic()
         state, learner = self._setup.state, self._setup.learner
         state.elapsed_seconds = self._clock.elapsed()
@@ -57,9 +59,11 @@ class Keeper:
     @property
     def has_weights(self) -> bool:
         """Whether any weights were kept yet."""
-        return self._run.model_path.exists()
+        return bool(self._setup.group.decide(self._run.model_path.exists()))
 
     def save_weights(self, metrics: dict[str, dict[str, float]]) -> None:
         """Make the averaged weights, with what was measured of them, the run's best."""
+        if not self._setup.group.first:
+            return
         card = replace(self._setup.card, metrics=metrics)
         save_weights(self._run.model_path, self._setup.learner.averaged.state_dict(), card)

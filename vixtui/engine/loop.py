@@ -79,7 +79,8 @@ class Loop:
             return steps / (recipe.epochs * self._setup.epoch_steps)
         assert recipe.seconds is not None
         reserve = 1.2 * self._validation_seconds + 0.1
-        return self._clock.elapsed() / max(1e-3, recipe.seconds - reserve)
+        mine = self._clock.elapsed() / max(1e-3, recipe.seconds - reserve)
+        return self._setup.group.decide(mine)
 
     def _obey(self) -> bool:
         """Do what is asked; return False to stop."""
@@ -143,7 +144,7 @@ class Loop:
         if self._recipe.seconds is None or not self._validation_seconds:
             return True
         since = time.monotonic() - self._validated_at
-        return self._validation_seconds < _VALIDATION_SHARE * since
+        return bool(self._setup.group.decide(self._validation_seconds < _VALIDATION_SHARE * since))
 
     def _validate(self, epoch: int) -> None:
         state, validation = self._state, self._setup.pictures.validation

@@ -13,6 +13,7 @@ import psutil
 
 from vixtui.engine.clock import RunClock
 from vixtui.engine.device import peak_memory_bytes, select
+from vixtui.engine.distributed import ALONE, Group
 from vixtui.engine.final_test import score_kept_weights
 from vixtui.engine.intake import Intake, take_in
 from vixtui.engine.keeper import Keeper
@@ -28,20 +29,30 @@ from vixtui.runs.control import Inbox
 from vixtui.runs.directory import RunDirectory
 
 
-def train(run: RunDirectory, reporter: Reporter) -> None:
+def train(
+    run: RunDirectory,
+    reporter: Reporter,
+    *,
+    group: Group = ALONE,
+    started: float | None = None,
+    asked_since: float | None = None,
+) -> None:
     """Train to the end, or until told to stop.
 
     Args:
         run: its directory; ``run.toml`` and ``split.json`` are there.
         reporter: writes its events.
+        group: the processes that train it together.
+        started: from when on time counts, in seconds since the epoch, if not from this process's.
+        asked_since: what was asked of the engine earlier is old, if not by the same measure.
 
     Raises:
         VixtuiError: what ended it; the state is that of the last whole step if memory ran out.
     """
-    started = psutil.Process().create_time()
-    wishes = Wishes(Inbox(run.control_path, since=started))
+    started = started or psutil.Process().create_time()
+    wishes = Wishes(Inbox(run.control_path, since=asked_since or started), group)
     config = run.config()
-    device = select(config.plan.device)
+    device = select(config.plan.device, group.local_rank if group.size > 1 else None)
     clock = RunClock(started)
     reporter.write(
         events.RunStarted,
@@ -51,7 +62,7 @@ def train(run: RunDirectory, reporter: Reporter) -> None:
         resumed_step=saved_step(run.state_path),
     )
     pictures = _load_pictures(run, config, clock, reporter)
-    setup = Setup(run, config, pictures, device, reporter)
+    setup = Setup(run, config, pictures, device, reporter, group)
     if setup.resumed:
         clock.go_on_from(setup.state.elapsed_seconds)
     _warm_up(setup, reporter)
