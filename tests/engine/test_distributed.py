@@ -77,11 +77,11 @@ def test_one_process_alone_needs_no_torch_distributed() -> None:
 
 @needs_gloo
 def test_two_processes_have_the_gradient_of_one(tmp_path: Path) -> None:
-    program = [sys.executable, sharing.__file__]
-    places = [("0", "1"), ("0", "2"), ("1", "2")]
+    program, places = [sys.executable, sharing.__file__], [("0", "2"), ("1", "2")]
     children = [subprocess.Popen([*program, *place, str(tmp_path)]) for place in places]
-    assert [child.wait(WAIT_SECONDS) for child in children] == [0, 0, 0]
-    alone, *both = (load_file(tmp_path / f"{size}-{rank}.safetensors") for rank, size in places)
+    sharing.share(0, 1, tmp_path)
+    assert [child.wait(WAIT_SECONDS) for child in children] == [0, 0]
+    alone, *both = (load_file(tmp_path / f"{name}.safetensors") for name in ("1-0", "2-0", "2-1"))
     for shared in both:
         error = (shared["gradient"] - alone["gradient"]).norm() / alone["gradient"].norm()
         assert error <= 1e-12
@@ -96,14 +96,14 @@ def test_two_processes_have_the_gradient_of_one(tmp_path: Path) -> None:
 
 @needs_gloo
 def test_a_killed_process_costs_no_bit_and_two_tell_what_one_tells() -> None:
-    options = {"epochs": 4, "ema": 0.9, "batch_size": 63}
+    options = {"epochs": 2, "ema": 0.9, "batch_size": 63}
     alone, whole, killed = (
         make_run(run_id=name, **options) for name in ("alone", "whole", "killed")
     )
     finish(alone)
     finish(whole, 2)
     leader = start_training(killed, 2)
-    wait_for_steps(killed, 4)
+    wait_for_steps(killed, 2)
     psutil.Process(leader.pid).children()[1].kill()
     assert leader.wait(WAIT_SECONDS) == 0, killed.log_path.read_text()
 
@@ -114,7 +114,7 @@ def test_a_killed_process_costs_no_bit_and_two_tell_what_one_tells() -> None:
     for run in (whole, killed):
         assert of(run, Tested)[-1].images == of(alone, Tested)[-1].images
         assert json.loads(run.evaluation_path.read_text())["images"] == run.config().data.test
-        for mine, its in zip(of(run, Validated)[-4:], of(alone, Validated), strict=True):
+        for mine, its in zip(of(run, Validated)[-2:], of(alone, Validated), strict=True):
             assert (mine.epoch, mine.step) == (its.epoch, its.step)
             assert mine.loss == pytest.approx(its.loss, rel=1e-4)
             assert mine.top1 == pytest.approx(its.top1, abs=0.02)
