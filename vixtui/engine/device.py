@@ -59,12 +59,14 @@ def peak_memory_bytes(device: torch.device) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-# Of torch's CPU allocator, Apple's and other drivers, the C++ library, and CUDA's BLAS.
+# Of torch's CPU allocator, Apple's and other drivers, the C++ library, CUDA's BLAS, and oneDNN,
+# which finds no room for the code of a kernel.
 _OUT_OF_MEMORY = (
     "can't allocate memory",
     "out of memory",
     "std::bad_alloc",
     "CUBLAS_STATUS_ALLOC_FAILED",
+    "could not create a primitive",
 )
 
 
