@@ -62,6 +62,7 @@ def of(run: RunDirectory, kind: type[Event]) -> list[Event]:
         RuntimeError("MPS backend out of memory (MPS allocated: 9.05 GB, max allowed: 9.07 GB)"),
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
         RuntimeError("std::bad_alloc"),
+        RuntimeError("could not create a primitive"),
         MemoryError(),
     ],
 )

@@ -9,6 +9,7 @@ import typer
 
 from vixtui.cli import narrate, output
 from vixtui.cli.options import Json, Run
+from vixtui.cli.processes import ResumedNproc
 
 _STOP_SECONDS = 120
 
@@ -23,6 +24,7 @@ def add_to(app: typer.Typer) -> None:
 
 def resume(
     run: Run = "last",
+    nproc: ResumedNproc = None,
     detach: Annotated[bool, typer.Option("--detach", help="Start, and return at once.")] = False,
     json: Json = False,
 ) -> None:
@@ -45,7 +47,7 @@ def resume(
     found.config()
     if paused:
         send(found.control_path, "resume")
-    start = None if paused else partial(start_training, found)
+    start = None if paused else partial(start_training, found, nproc)
     if not detach:
         seen = progress.events
         raise typer.Exit(watch(found, start=start, seen=seen, json=json, stop_on_interrupt=True))

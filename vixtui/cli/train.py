@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import ceil
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +11,7 @@ import typer
 from vixtui.cli import narrate, output
 from vixtui.cli.complete import complete_data, complete_preset
 from vixtui.cli.options import Budget, Device, ImageSize, Json, Seed, Time
+from vixtui.cli.processes import Endpoint, Nnodes, NodeRank, Nproc, parse_nodes, share_of
 from vixtui.cli.question import DEFAULT_DATA
 from vixtui.models.config import Recompute
 from vixtui.runs.config import Precision
@@ -110,6 +112,10 @@ def train(
         ),
     ] = "none",
     device: Device = "auto",
+    nproc: Nproc = 1,
+    nnodes: Nnodes = 1,
+    node_rank: NodeRank = 0,
+    rdzv_endpoint: Endpoint = None,
     name: Annotated[str | None, typer.Option("--name", help="Id of the run.")] = None,
     download: Annotated[
         bool, typer.Option("--download", help="Fetch a public data set if it is not here.")
@@ -124,6 +130,8 @@ def train(
 
     Ctrl+C saves and stops; 'vixtui runs resume' goes on. With --json: the events, one a line.
     """
+    from functools import partial
+
     from vixtui.data.sources import open_source
     from vixtui.errors import UsageError
     from vixtui.hardware.probe import probe
@@ -131,9 +139,12 @@ def train(
     from vixtui.planning.recipe import default_recipe
     from vixtui.planning.start import prepare_run
     from vixtui.planning.tuning import tune
-    from vixtui.runs.process import start_training
+    from vixtui.runs.process import join_training, start_training
     from vixtui.units import parse_seconds
 
+    nodes, processes = parse_nodes(nnodes, node_rank, rdzv_endpoint), nproc * nnodes
+    if nodes.rank:
+        raise typer.Exit(join_training(nproc, nodes))
     if time is not None and epochs is not None:
         raise UsageError("a run has one limit", where="--time, --epochs", remedy="give one of them")
     seconds = parse_seconds(time) if time else None
@@ -160,7 +171,10 @@ def train(
     recipe = default_recipe(source, epochs=epochs, seconds=seconds, **overrides)
     machine = probe(device)
     memory = resolve_budget(machine, budget, None if device == "auto" else device)
-    choice = _choose(preset, source, memory, machine, recipe)
+    if processes > 1:
+        memory = share_of(memory, nproc)
+    share = ceil(recipe.batch_size / processes)
+    choice = _choose(preset, source, memory, machine, replace(recipe, batch_size=share))
     choice = tune(choice, model_options or [])
     run = prepare_run(
         source,
@@ -171,11 +185,13 @@ def train(
         threads=threads,
         precision=precision,
         recompute=recompute,
+        nproc=nproc,
         name=name,
     )
     _narrate(source, choice, memory, recipe, chosen_here=preset is None)
+    start = partial(start_training, run, nodes=nodes)
     if detach:
-        started = {"run": run.id, "path": str(run.path), "pid": start_training(run).pid}
+        started = {"run": run.id, "path": str(run.path), "pid": start().pid}
         if json:
             output.print_json(started)
         else:
@@ -184,9 +200,7 @@ def train(
         return
     from vixtui.cli.attach import watch
 
-    raise typer.Exit(
-        watch(run, start=lambda: start_training(run), seen=0, json=json, stop_on_interrupt=True)
-    )
+    raise typer.Exit(watch(run, start=start, seen=0, json=json, stop_on_interrupt=True))
 
 
 def _refuse_problems(source: DataSource) -> None:

@@ -7,14 +7,17 @@ import os
 import sys
 import time
 import traceback
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
-from typing import TextIO
+from tempfile import TemporaryDirectory
+from typing import NoReturn, TextIO
 
 from vixtui.errors import ExitCode, VixtuiError
 from vixtui.runs import events
 from vixtui.runs.directory import RunDirectory
 from vixtui.runs.lock import acquire, release
+from vixtui.runs.process import ONE_NODE, Nodes
 from vixtui.text import safe
 
 _NICENESS = 10
@@ -36,62 +39,142 @@ class _SafeLog:
 
 def main() -> int:
     """Run the job named on the command line; return its exit code."""
-    if hasattr(os, "nice"):
-        os.nice(_NICENESS)
     match sys.argv[1:]:
         case ["train", folder]:
-            sys.stdout = sys.stderr = _SafeLog(sys.stdout)
-            return _train(RunDirectory(Path(folder)))
+            return _train(RunDirectory(Path(folder)), None, ONE_NODE)
+        case ["train", folder, nproc, *nodes]:
+            return _train(RunDirectory(Path(folder)), int(nproc), Nodes.parse(nodes))
+        case ["join", nproc, *nodes]:
+            return _join(int(nproc), Nodes.parse(nodes))
+        case ["work", folder]:  # the agent's priority and limits are inherited
+            _keep_log_safe()
+            _work(RunDirectory(Path(folder)))
         case ["serve"]:
             from vixtui.engine.serve import serve
 
+            _lower_priority()
             return serve()
         case ["devices"]:
             from vixtui.engine.devices import describe_devices
 
+            _lower_priority()
             print(json.dumps(describe_devices()))
             return ExitCode.OK
     print("error: the engine is started by vixtui, not by hand", file=sys.stderr)
     return ExitCode.USAGE
 
 
-def _train(run: RunDirectory) -> int:
+def _keep_log_safe() -> None:
+    sys.stdout = sys.stderr = _SafeLog(sys.stdout)
+
+
+def _lower_priority() -> None:
+    if hasattr(os, "nice"):
+        os.nice(_NICENESS)
+
+
+def _train(run: RunDirectory, nproc: int | None, nodes: Nodes) -> int:
+    """Train alone or lead others; whatever goes wrong becomes the run's last event."""
+    _lower_priority()
+    _keep_log_safe()
     try:
         acquire(run.lock_path)
     except VixtuiError as error:
         print(f"error: {error.message}", file=sys.stderr)
         return error.exit_code
-    for half_written in run.path.glob(".*.safetensors.*"):  # by an engine that was killed
-        half_written.unlink(missing_ok=True)
-    writer = events.EventWriter(run.events_path)
     try:
-        return _train_reporting(run, writer)
-    finally:
-        writer.close()
-        release(run.lock_path)
-
-
-def _train_reporting(run: RunDirectory, writer: events.EventWriter) -> int:
-    """Train; whatever goes wrong becomes the run's last event."""
-    try:
-        from vixtui.engine.reporter import Reporter
-        from vixtui.engine.train import Training
-
-        Training(run, Reporter(writer)).train()
-    except Exception as error:
-        failure = _explain(error, run)
-        if failure.exit_code == ExitCode.BUG:
-            traceback.print_exc()
-        print(f"error: {failure.message}", file=sys.stderr)
-        with suppress(OSError):  # the disk may be full
-            writer.write(
+        failure = _failure_of(lambda: _train_or_lead(run, nproc, nodes), run)
+        if failure is None:
+            return ExitCode.OK
+        with suppress(OSError), closing(events.EventWriter(run.events_path)) as writer:
+            writer.write(  # the disk may be full
                 events.Failed,
                 time.time(),
                 message=failure.message,
                 exit_code=int(failure.exit_code),
             )
         return failure.exit_code
-    return ExitCode.OK
+    finally:
+        release(run.lock_path)
+
+
+def _train_or_lead(run: RunDirectory, nproc: int | None, nodes: Nodes) -> None:
+    nproc = nproc or run.config().plan.nproc
+    if nproc * nodes.count > 1:
+        from vixtui.engine.agent import lead
+
+        lead(run, nproc, nodes)
+        return
+    from vixtui.engine.reporter import Reporter
+    from vixtui.engine.train import train
+
+    with _log(run) as writer:
+        train(run, Reporter(writer))
+
+
+def _join(nproc: int, nodes: Nodes) -> int:
+    """Help another machine, which has the run and tells what comes of it."""
+    from vixtui.engine.agent import lead
+
+    _lower_priority()
+    _keep_log_safe()
+    with TemporaryDirectory(prefix="vixtui-") as folder:
+        run = RunDirectory(Path(folder))
+        failure = _failure_of(lambda: lead(run, nproc, nodes), run)
+    return failure.exit_code if failure else ExitCode.OK
+
+
+def _work(run: RunDirectory) -> NoReturn:
+    """Train as one of several processes; the agent hears of whatever goes wrong."""
+    from vixtui.engine import agent
+
+    agent.end_with_agent()
+    failure = _failure_of(lambda: _train_with_others(run), run)
+    if failure is not None:
+        agent.name_failure(failure)
+    # Tidying up the threads of the connections can fail when others tidy up, too.
+    os._exit(failure.exit_code if failure else ExitCode.OK)
+
+
+def _train_with_others(run: RunDirectory) -> None:
+    from vixtui.engine import agent, distributed
+    from vixtui.engine.reporter import Reporter
+    from vixtui.engine.train import train
+
+    try:
+        group = distributed.join()
+        run = agent.receive_run(run, group)
+        with _log(run) if group.first else nullcontext() as writer:
+            reporter = Reporter(writer)
+            if agent.restarted():
+                reporter.warn("a process died; all start again from the last state")
+            since = agent.started_at()
+            started = None if agent.restarted() else since
+            train(run, reporter, group=group, started=started, asked_since=since)
+            group.decide(0)  # all are done when the first is
+    except distributed.PeerLostError as error:
+        print(f"another process is gone: {error}", file=sys.stderr)
+        agent.end_with_others()
+
+
+def _log(run: RunDirectory) -> closing[events.EventWriter]:
+    """Open the log of events, for the one process that writes."""
+    for half_written in run.path.glob(".*.safetensors.*"):  # by an engine that was killed
+        half_written.unlink(missing_ok=True)
+    return closing(events.EventWriter(run.events_path))
+
+
+def _failure_of(job: Callable[[], None], run: RunDirectory) -> VixtuiError | None:
+    """Do a job; return why it failed, also told to the log, or None."""
+    try:
+        job()
+    except Exception as error:
+        failure = _explain(error, run)
+        if failure.exit_code == ExitCode.BUG:
+            traceback.print_exc()
+        print(f"error: {failure.message}", file=sys.stderr)
+        return failure
+    return None
 
 
 def _explain(error: Exception, run: RunDirectory) -> VixtuiError:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import torch
 
-from vixtui.hardware.host import usable_cores
 from vixtui.runs.config import Precision
 
 _WARM_UP_RUNS = 2
@@ -28,7 +27,12 @@ class Speed:
 
 
 def calibrate(
-    run: Callable[[str], object], device: torch.device, *, threads: int, precision: Precision
+    run: Callable[[str], object],
+    device: torch.device,
+    *,
+    threads: int,
+    precision: Precision,
+    cores: int,
 ) -> Speed:
     """Time a few updates with one and with all cores, in fp32 and bf16; return the fastest way.
 
@@ -37,8 +41,8 @@ def calibrate(
         device: where it runs; on a GPU the threads hardly matter and one way is tried.
         threads: a fixed number, or 0 to choose.
         precision: a fixed one, or ``auto`` to choose.
+        cores: that it may use.
     """
-    cores = usable_cores()
     thread_choices = [threads] if threads else [1, cores] if cores > 1 else [1]
     if device.type != "cpu":
         thread_choices = [threads or cores]

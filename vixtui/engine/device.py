@@ -11,11 +11,12 @@ import torch
 from vixtui.errors import UsageError
 
 
-def select(name: str) -> torch.device:
+def select(name: str, index: int | None = None) -> torch.device:
     """Return the torch device of a plan: ``cpu`` or as `vixtui.hardware.machine.Gpu.device`.
 
     An NVIDIA GPU is made the only visible one by its UUID, because NVML and CUDA may count
-    differently. Must run before CUDA is used.
+    differently. Must run before CUDA is used. With several processes on one machine, `index` tells
+    each its own among the GPUs of that family.
 
     Raises:
         UsageError: when torch cannot use the device, or CUDA offers another GPU than that.
@@ -23,7 +24,9 @@ def select(name: str) -> torch.device:
     family, _, which = name.partition(":")
     if family == "cpu":
         return torch.device("cpu")
-    if family == "cuda":
+    if index is not None:
+        which = str(index)
+    elif family == "cuda":
         os.environ["CUDA_VISIBLE_DEVICES"], which = which, "0"
     # torch drives ROCm under CUDA's name.
     device = torch.device("cuda" if family == "rocm" else family, int(which or 0))
@@ -31,7 +34,7 @@ def select(name: str) -> torch.device:
     usable = found is not None and found.type == device.type
     if not usable or device.index >= torch.accelerator.device_count():
         raise UsageError("torch cannot use this GPU", where=name, remedy="try --device cpu")
-    if family == "cuda" and not _is_meant(device, name):
+    if index is None and family == "cuda" and not _is_meant(device, name):
         raise UsageError("CUDA offers another GPU", where=name, remedy="try --device cpu")
     return device
 
@@ -56,12 +59,14 @@ def peak_memory_bytes(device: torch.device) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-# Of torch's CPU allocator, Apple's and other drivers, the C++ library, and CUDA's BLAS.
+# Of torch's CPU allocator, Apple's and other drivers, the C++ library, CUDA's BLAS, and oneDNN,
+# which finds no room for the code of a kernel.
 _OUT_OF_MEMORY = (
     "can't allocate memory",
     "out of memory",
     "std::bad_alloc",
     "CUBLAS_STATUS_ALLOC_FAILED",
+    "could not create a primitive",
 )
 
 

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vixtui.data.augment import augment, draw
+from vixtui.engine.distributed import ALONE, Group
 from vixtui.engine.inputs import Normalise
 from vixtui.engine.seeding import derived_seed, generator
 from vixtui.models.blocks import Block
@@ -21,6 +22,15 @@ from vixtui.models.mixers.performer import Performer, redraw_features
 from vixtui.models.vision_xformer import VisionXFormer, build
 from vixtui.runs.config import RunConfig
 from vixtui.runs.weights import Preprocessing
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Summed loss and correct ones of this process's rows of a batch, still on the device."""
+
+    loss_sum: Tensor
+    correct: Tensor
+    images: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +53,18 @@ class Learner:
         config: the run.
         preprocessing: normalisation of the training pictures.
         device: where the model lives.
+        group: the processes that share every batch.
     """
 
     def __init__(
-        self, config: RunConfig, preprocessing: Preprocessing, device: torch.device
+        self,
+        config: RunConfig,
+        preprocessing: Preprocessing,
+        device: torch.device,
+        group: Group = ALONE,
     ) -> None:
         self._config = config
+        self._group = group
         self._device = device
         self._normalise = Normalise(preprocessing, device)
         self.precision = "fp32"
@@ -90,23 +106,27 @@ class Learner:
                 if isinstance(module.mixer, Performer):
                     module.mixer.keep_features = level == "fast"
 
-    def accumulate(self, images: Tensor, labels: Tensor, *, step: int) -> Update:
-        """Compute and clip the gradient of (b, c, h, w) uint8 pictures, (b,) labels.
+    def accumulate(self, images: Tensor, labels: Tensor, *, step: int) -> Sums:
+        """Compute this process's part of the gradient of (b, c, h, w) uint8 pictures, (b,) labels.
 
-        Micro-batches are summed and divided by b, so that any micro-batch gives the same gradient
-        but for rounding, and but for dropout, whose masks follow the order of computation. The
-        weights are left alone; after a failure it can be called again once `forget` was.
+        Micro-batches are summed and divided by b, so that any micro-batch, and any number of
+        processes, gives the same gradient but for rounding, and but for dropout, whose masks
+        follow the order of computation. The weights are left alone; after a failure it can be
+        called again once `forget` was.
         """
         recipe, seed = self._config.recipe, self._config.seed
         if recipe.redraw_features and step and step % recipe.redraw_features == 0:
             self._redraw_features(step)
-        torch.manual_seed(derived_seed(seed, "dropout", step))
+        rank = self._group.rank
+        torch.manual_seed(derived_seed(seed, f"dropout/{rank}" if rank else "dropout", step))
+        rows = self._group.rows(len(images))
         draws = draw(len(images), generator(seed, "augmentation", step))
         self.model.train()
         loss_sum = torch.zeros((), device=self._device)
         correct = torch.zeros((), device=self._device)
         parts = zip(
-            *(tensor.split(self.micro_batch) for tensor in (images, labels, draws)), strict=True
+            *(tensor[rows].split(self.micro_batch) for tensor in (images, labels, draws)),
+            strict=True,
         )
         for part, part_labels, part_draws in parts:
             target = part_labels.to(self._device, non_blocking=True)
@@ -128,9 +148,17 @@ class Learner:
             (loss / len(images)).backward()
             loss_sum += loss.detach()
             correct += (logits.argmax(1) == target).sum()
-        largest = recipe.grad_clip or float("inf")
+        return Sums(loss_sum, correct, len(images))
+
+    def combine(self, sums: Sums) -> Update:
+        """Add up the gradient's parts of all processes and clip their sum."""
+        gradients = [
+            parameter.grad for parameter in self.model.parameters() if parameter.grad is not None
+        ]
+        self._group.add_up([*gradients, sums.loss_sum, sums.correct])
+        largest = self._config.recipe.grad_clip or float("inf")
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), largest)
-        return Update(loss_sum, correct, norm, len(images))
+        return Update(sums.loss_sum, sums.correct, norm, sums.images)
 
     def forget(self) -> None:
         """Let go of an accumulated gradient."""

@@ -19,10 +19,10 @@ class Reporter:
     """Writes the event log of a run.
 
     Args:
-        writer: the log.
+        writer: the log; without one it keeps silent, in all processes but the first.
     """
 
-    def __init__(self, writer: events.EventWriter) -> None:
+    def __init__(self, writer: events.EventWriter | None) -> None:
         self._writer = writer
         self._warnings = 0
         self._window: list[Update] = []
@@ -31,7 +31,8 @@ class Reporter:
 
     def write(self, kind: type[events.Event], **values: object) -> None:
         """Append an event, stamped with the time."""
-        self._writer.write(kind, time.time(), **values)
+        if self._writer is not None:
+            self._writer.write(kind, time.time(), **values)
 
     def warn(self, message: str) -> None:
         """Tell of something a user should know; after a hundred, only that there are more."""

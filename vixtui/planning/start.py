@@ -42,6 +42,7 @@ def prepare_run(
     threads: int = 0,
     precision: Precision = "auto",
     recompute: Recompute = "none",
+    nproc: int = 1,
     name: str | None = None,
 ) -> RunDirectory:
     """Write the directory of a new run, ready for ``vixtui.runs.process.start_training``.
@@ -49,11 +50,12 @@ def prepare_run(
     Args:
         source: the pictures.
         candidate: the model, as planned for `source` and `budget`.
-        budget: memory that the run may use.
-        recipe: how it learns; its batch size is the one that `candidate` was planned for.
+        budget: memory that each process may use.
+        recipe: how it learns; `candidate` was planned for its batch size, or a process's share.
         seed: of weights, order and augmentation.
         threads, precision: 0 and ``auto`` let the engine measure.
         recompute: what a step computes twice; the candidate's peak is that of ``none``.
+        nproc: processes of this machine that share every batch.
         name: the run's name instead of one from date and variant.
 
     Raises:
@@ -89,6 +91,7 @@ def prepare_run(
             budget_bytes=budget.bytes,
             predicted_peak_bytes=candidate.peak_bytes,
             basis=candidate.peak_basis,
+            nproc=nproc,
         ),
     )
     return create_run(config, source.split.to_json())

@@ -100,11 +100,12 @@ class Plan:
         precision: ``auto`` lets the engine measure.
         threads: CPU threads; 0 lets the engine measure.
         recompute: what a step computes twice to need less memory.
-        budget_bytes: memory the run may use.
-        predicted_peak_bytes: with its `basis`.
+        budget_bytes: memory a process may use.
+        predicted_peak_bytes: of a process, with its `basis`.
+        nproc: processes on this machine that share every batch.
 
     Raises:
-        ValueError: when no picture is left in a micro-batch.
+        ValueError: when no picture is left in a micro-batch, or there is no process.
     """
 
     device: str
@@ -115,9 +116,10 @@ class Plan:
     budget_bytes: int
     predicted_peak_bytes: int
     basis: str
+    nproc: int = 1
 
     def __post_init__(self) -> None:
-        _check_positive(self, "micro_batch")
+        _check_positive(self, "micro_batch", "nproc")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

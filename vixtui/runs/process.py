@@ -11,8 +11,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -32,10 +33,44 @@ _ENVIRONMENT = {
 _LEAVE_SECONDS = 5.0
 
 
-def start_training(run: RunDirectory) -> subprocess.Popen[bytes]:
+@dataclass(frozen=True, slots=True)
+class Nodes:
+    """The machines that train one run.
+
+    Args:
+        count: how many.
+        rank: this one's number; 0 holds the run's directory.
+        endpoint: ``HOST:PORT`` of the first, where the others find it; port 0 on one machine.
+    """
+
+    count: int
+    rank: int
+    endpoint: str
+
+    @classmethod
+    def parse(cls, words: Sequence[str]) -> Nodes:
+        """Take back what `words` returned; nothing is one machine."""
+        return cls(int(words[0]), int(words[1]), words[2]) if words else ONE_NODE
+
+    def words(self) -> list[str]:
+        """Return command-line arguments."""
+        return [str(self.count), str(self.rank), self.endpoint]
+
+
+ONE_NODE = Nodes(1, 0, "127.0.0.1:0")
+
+
+def start_training(
+    run: RunDirectory, nproc: int | None = None, nodes: Nodes = ONE_NODE
+) -> subprocess.Popen[bytes]:
     """Start, or resume, the engine of a run in a session of its own; return at once.
 
     What the control file asked of an earlier engine is forgotten.
+
+    Args:
+        run: with its configuration.
+        nproc: processes of this machine, if not as many as planned.
+        nodes: the machines that train together.
 
     Raises:
         DiskError: when the log cannot be written.
@@ -45,9 +80,10 @@ def start_training(run: RunDirectory) -> subprocess.Popen[bytes]:
         run.control_path.unlink(missing_ok=True)
     except OSError as error:
         raise disk_error(error, run.log_path) from error
+    words = [str(nproc or 0), *nodes.words()] if nproc or nodes.count > 1 else []
     with log:
         return subprocess.Popen(
-            _command("train", str(run.path)),
+            _command("train", str(run.path), *words),
             env=os.environ | _ENVIRONMENT,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -55,6 +91,12 @@ def start_training(run: RunDirectory) -> subprocess.Popen[bytes]:
             start_new_session=os.name == "posix",
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
+
+
+def join_training(nproc: int, nodes: Nodes) -> int:
+    """Lend this machine to a run of another one until it ends; return the exit code."""
+    command = _command("join", str(nproc), *nodes.words())
+    return subprocess.run(command, env=os.environ | _ENVIRONMENT, check=False).returncode
 
 
 class Engine:

@@ -1,0 +1,181 @@
+"""Promises of several processes: the results of one, and no work lost when one dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import sharing
+import torch
+import torch.distributed as dist
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+from small_runs import make_run
+
+from vixtui.engine.distributed import ALONE, Group
+from vixtui.runs import control
+from vixtui.runs.directory import RunDirectory
+from vixtui.runs.events import (
+    Event,
+    Failed,
+    Finished,
+    RunStarted,
+    StepDone,
+    Stopped,
+    Tested,
+    Validated,
+    Warned,
+    read_events,
+)
+from vixtui.runs.process import start_training
+
+WAIT_SECONDS = 120.0
+needs_gloo = pytest.mark.skipif(
+    not (dist.is_available() and dist.is_gloo_available()), reason="this torch has no gloo"
+)
+
+
+def of(run: RunDirectory, kind: type[Event]) -> list[Event]:
+    return [event for event in read_events(run.events_path) if isinstance(event, kind)]
+
+
+def wait_for_steps(run: RunDirectory, number: int) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while len(of(run, StepDone)) < number:
+        assert time.monotonic() < deadline, run.log_path.read_text()
+        time.sleep(0.02)
+
+
+def finish(run: RunDirectory, nproc: int | None = None) -> RunDirectory:
+    assert start_training(run, nproc).wait(WAIT_SECONDS) == 0, run.log_path.read_text()
+    return run
+
+
+@given(count=st.integers(0, 10_000), size=st.integers(1, 64))
+def test_every_row_has_one_owner_and_shares_are_even(count: int, size: int) -> None:
+    rows = list(range(count))
+    shares = [rows[Group(rank, size).rows(count)] for rank in range(size)]
+    assert [row for share in shares for row in share] == rows
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_one_process_alone_needs_no_torch_distributed() -> None:
+    rows = torch.arange(6).view(3, 2)
+    ALONE.add_up([rows])
+    ALONE.copy_from_first([rows])
+    assert ALONE.gather(rows, 3) is rows
+    assert (ALONE.decide(2.5), ALONE.largest([1, -1])) == (2.5, [1, -1])
+    assert torch.equal(rows, torch.arange(6).view(3, 2))
+
+
+@needs_gloo
+def test_two_processes_have_the_gradient_of_one(tmp_path: Path) -> None:
+    program, places = [sys.executable, sharing.__file__], [("0", "2"), ("1", "2")]
+    children = [subprocess.Popen([*program, *place, str(tmp_path)]) for place in places]
+    sharing.share(0, 1, tmp_path)
+    assert [child.wait(WAIT_SECONDS) for child in children] == [0, 0]
+    alone, *both = (load_file(tmp_path / f"{name}.safetensors") for name in ("1-0", "2-0", "2-1"))
+    for shared in both:
+        error = (shared["gradient"] - alone["gradient"]).norm() / alone["gradient"].norm()
+        assert error <= 1e-12
+        assert shared["grad_norm"].item() == pytest.approx(alone["grad_norm"].item(), rel=1e-12)
+        assert shared["loss_sum"].item() == pytest.approx(alone["loss_sum"].item(), rel=1e-6)
+        assert shared["correct"] == alone["correct"]
+        assert torch.equal(shared["gathered"], alone["gathered"])
+        assert shared["largest"].tolist() == [1, 0]
+        assert shared["decided"] == 5
+    assert torch.equal(both[0]["gradient"], both[1]["gradient"])
+
+
+@needs_gloo
+def test_a_killed_process_costs_no_bit_and_two_tell_what_one_tells() -> None:
+    options = {"epochs": 2, "ema": 0.9, "batch_size": 63}
+    alone, whole, killed = (
+        make_run(run_id=name, **options) for name in ("alone", "whole", "killed")
+    )
+    finish(alone)
+    finish(whole, 2)
+    leader = start_training(killed, 2)
+    wait_for_steps(killed, 2)
+    psutil.Process(leader.pid).children()[1].kill()
+    assert leader.wait(WAIT_SECONDS) == 0, killed.log_path.read_text()
+
+    assert len(of(killed, RunStarted)) == 2
+    assert any("died" in event.message for event in of(killed, Warned))
+    assert killed.model_path.read_bytes() == whole.model_path.read_bytes()
+    assert not killed.lock_path.exists()
+    for run in (whole, killed):
+        assert of(run, Tested)[-1].images == of(alone, Tested)[-1].images
+        assert json.loads(run.evaluation_path.read_text())["images"] == run.config().data.test
+        for mine, its in zip(of(run, Validated)[-2:], of(alone, Validated), strict=True):
+            assert (mine.epoch, mine.step) == (its.epoch, its.step)
+            assert mine.loss == pytest.approx(its.loss, rel=1e-4)
+            assert mine.top1 == pytest.approx(its.top1, abs=0.02)
+
+
+@needs_gloo
+def test_a_stop_reaches_all_and_one_process_goes_on_alone() -> None:
+    run = make_run(epochs=6)
+    leader = start_training(run, 2)
+    wait_for_steps(run, 2)
+    leader.terminate()
+    assert leader.wait(WAIT_SECONDS) == 0, run.log_path.read_text()
+    (stopped,) = of(run, Stopped)
+    assert 0 < stopped.step < 6 * 19
+    finish(run, 1)
+    assert of(run, RunStarted)[-1].resumed_step == stopped.step
+    assert len(of(run, Finished)) == 1
+
+
+@needs_gloo
+def test_a_pause_keeps_all_and_the_death_of_the_leader_ends_all() -> None:
+    run = make_run(epochs=50)
+    leader = start_training(run, 2)
+    wait_for_steps(run, 1)
+    workers = psutil.Process(leader.pid).children()
+    control.send(run.control_path, "pause")
+    deadline = time.monotonic() + WAIT_SECONDS
+    while run.progress().phase != "paused":
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    steps = len(of(run, StepDone))
+    time.sleep(0.3)
+    assert len(of(run, StepDone)) == steps
+    control.send(run.control_path, "resume")
+    wait_for_steps(run, steps + 1)
+    leader.kill()
+    leader.wait()
+    _, alive = psutil.wait_procs(workers, timeout=10)
+    assert not alive
+    assert run.state() == "lost"
+
+
+@needs_gloo
+def test_a_reason_that_a_process_names_ends_the_run_without_another_try() -> None:
+    run = make_run(batch_size=1, epochs=1)
+    assert start_training(run, 2).wait(WAIT_SECONDS) == 2
+    (failed,) = of(run, Failed)
+    assert failed.exit_code == 2
+    assert "--nproc" in failed.message
+    assert len(of(run, RunStarted)) == 1
+
+
+@needs_gloo
+def test_the_command_trains_digits_in_two_processes(home: Path) -> None:
+    command = [sys.executable, "-m", "vixtui", "train", "digits", "--preset", "fnet:tiny"]
+    options = ["--nproc", "2", "--epochs", "1", "--name", "both", "--device", "cpu"]
+    done = subprocess.run(
+        [*command, *options], capture_output=True, text=True, timeout=WAIT_SECONDS, env=os.environ
+    )
+    assert done.returncode == 0, done.stderr
+    run = RunDirectory(home / "runs" / "both")
+    assert run.config().plan.nproc == 2
+    assert run.state() == "done"
+    assert of(run, Tested)[-1].images == run.config().data.test

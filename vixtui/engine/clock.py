@@ -1,0 +1,30 @@
+"""The clock of a run: seconds of training over all its sessions, pauses left out."""
+
+from __future__ import annotations
+
+import time
+
+
+class RunClock:
+    """Counts from the start of the process: importing torch is part of the user's wait.
+
+    Args:
+        started: when the process started, in seconds since the epoch.
+    """
+
+    def __init__(self, started: float) -> None:
+        self._session_started = time.monotonic() - (time.time() - started)
+        self._earlier_seconds = self._left_out_seconds = 0.0
+
+    def go_on_from(self, seconds: float) -> None:
+        """Add what earlier sessions took."""
+        self._earlier_seconds = seconds
+
+    def leave_out(self, seconds: float) -> None:
+        """Do not count `seconds` that have passed in this session."""
+        self._left_out_seconds += seconds
+
+    def elapsed(self) -> float:
+        """Return seconds of training so far."""
+        session = time.monotonic() - self._session_started - self._left_out_seconds
+        return self._earlier_seconds + session

@@ -1,0 +1,175 @@
+"""The loop: one update after the other, a validation after an epoch, until the end or a stop."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import torch
+
+from vixtui.engine import evaluate
+from vixtui.engine.clock import RunClock
+from vixtui.engine.keeper import Keeper
+from vixtui.engine.learner import Update
+from vixtui.engine.reporter import Reporter
+from vixtui.engine.schedule import learning_rate
+from vixtui.engine.seeding import epoch_order
+from vixtui.engine.setup import Setup
+from vixtui.engine.wishes import Wishes
+from vixtui.errors import UsageError
+from vixtui.runs import events
+
+# In a run limited by time, validation may take at most this share of it.
+_VALIDATION_SHARE = 0.1
+
+
+class Loop:
+    """Trains from where the state stands.
+
+    Args:
+        setup: what learns.
+        clock: of the run.
+        keeper: writes what is learned.
+        wishes: looked at between steps.
+        reporter: told of everything.
+    """
+
+    def __init__(
+        self, setup: Setup, clock: RunClock, keeper: Keeper, wishes: Wishes, reporter: Reporter
+    ) -> None:
+        self._setup, self._clock, self._keeper = setup, clock, keeper
+        self._wishes, self._reporter = wishes, reporter
+        self._state, self._recipe = setup.state, setup.config.recipe
+        self._validated_at, self._validation_seconds = time.monotonic(), 0.0
+
+    def fit(self) -> str | None:
+        """Return why the training ended, or None when told to stop."""
+        state, batch, epoch_steps = self._state, self._setup.batch, self._setup.epoch_steps
+        train, seed = self._setup.pictures.train, self._setup.config.seed
+        first_step = state.step
+        while (reason := self._end()) is None:
+            epoch, index = divmod(state.step, epoch_steps)
+            if not self._obey():
+                return None
+            if index == 0 or state.step == first_step:
+                order = epoch_order(seed, epoch, len(train.labels))
+            self._step(order[index * batch : (index + 1) * batch])
+            if index + 1 == epoch_steps:
+                self._end_epoch(epoch + 1)
+            if self._keeper.state_due():
+                self._keeper.save_state()
+        if state.validated_step < state.step or not self._keeper.has_weights:
+            self._validate(math.ceil(state.step / epoch_steps))
+        self._keeper.save_state()
+        return reason
+
+    def _end(self) -> str | None:
+        """Return why the training is over, if it is."""
+        recipe, state = self._recipe, self._state
+        validated_epoch = state.validated_step // self._setup.epoch_steps
+        if recipe.patience and validated_epoch - state.gained_epoch >= recipe.patience:
+            return "early stopping"
+        if self._progress() >= 1:
+            return "schedule" if recipe.epochs else "time"
+        return None
+
+    def _progress(self) -> float:
+        recipe, steps = self._recipe, self._state.step
+        if recipe.epochs is not None:
+            return steps / (recipe.epochs * self._setup.epoch_steps)
+        assert recipe.seconds is not None
+        reserve = 1.2 * self._validation_seconds + 0.1
+        mine = self._clock.elapsed() / max(1e-3, recipe.seconds - reserve)
+        return self._setup.group.decide(mine)
+
+    def _obey(self) -> bool:
+        """Do what is asked; return False to stop."""
+        command = self._wishes.poll()
+        if command == "save":
+            self._keeper.save_state()
+        if command == "pause":
+            self._keeper.save_state()
+            self._reporter.write(events.Paused, step=self._state.step)
+            command = self._wishes.wait_for_end_of_pause(self._clock.leave_out)
+            if command == "resume":
+                self._reporter.write(events.Resumed, step=self._state.step)
+        return command != "stop"
+
+    def _step(self, chosen: torch.Tensor) -> None:
+        recipe, state = self._recipe, self._state
+        progress = self._progress()
+        lr = learning_rate(progress, peak=recipe.lr, warmup=recipe.warmup)
+        update = self._setup.accumulate(chosen)
+        self._setup.learner.apply(step=state.step, lr=lr)
+        state.step += 1
+        self._count(update)
+        self._reporter.step(
+            update,
+            step=state.step,
+            epoch=state.step / self._setup.epoch_steps,
+            lr=lr,
+            progress=progress,
+            device=self._setup.device,
+            elapsed_seconds=self._clock.elapsed(),
+        )
+
+    def _count(self, update: Update) -> None:
+        state = self._state
+        loss = update.loss_sum.item()
+        if not math.isfinite(loss):
+            raise UsageError(
+                f"the loss is no number any more at step {state.step}",
+                where="--lr",
+                remedy="train anew with a smaller --lr or --precision fp32",
+            )
+        state.epoch_loss_sum += loss
+        state.epoch_correct += update.correct.item()
+        state.epoch_images += update.images
+
+    def _end_epoch(self, epoch: int) -> None:
+        state = self._state
+        self._reporter.write(
+            events.EpochDone,
+            epoch=epoch,
+            step=state.step,
+            loss=state.epoch_loss_sum / max(1, state.epoch_images),
+            accuracy=state.epoch_correct / max(1, state.epoch_images),
+            seconds=self._clock.elapsed(),
+        )
+        state.epoch_loss_sum = state.epoch_correct = state.epoch_images = 0
+        if self._validation_due():
+            self._validate(epoch)
+
+    def _validation_due(self) -> bool:
+        if self._recipe.seconds is None or not self._validation_seconds:
+            return True
+        since = time.monotonic() - self._validated_at
+        return bool(self._setup.group.decide(self._validation_seconds < _VALIDATION_SHARE * since))
+
+    def _validate(self, epoch: int) -> None:
+        state, validation = self._state, self._setup.pictures.validation
+        started = time.monotonic()
+        if not len(validation.labels):
+            state.validated_step = state.step
+            state.best_epoch = state.gained_epoch = epoch
+            self._keeper.save_weights({})
+            return
+        logits, _ = self._setup.logits(self._setup.learner.averaged, validation.images)
+        scores = evaluate.score(logits, validation.labels)
+        state.validated_step = state.step
+        better = (scores.top1, -scores.loss) > (state.best_top1, -state.best_loss)
+        if scores.top1 > state.best_top1:
+            state.gained_epoch = epoch
+        measured = {"top1": scores.top1, "top5": scores.top5, "loss": scores.loss}
+        if better:
+            state.best_top1, state.best_loss = scores.top1, scores.loss
+            state.best_epoch = epoch
+            images = len(validation.labels)
+            self._keeper.save_weights({"validation": measured | {"images": images}})
+        self._reporter.write(
+            events.Validated, epoch=epoch, step=state.step, is_best=better, **measured
+        )
+        self._validated_at = time.monotonic()
+        self._validation_seconds = self._validated_at - started
+        if better:
+            self._keeper.save_state()

@@ -1,0 +1,182 @@
+"""What a run learns with, made ready: model, optimizer, pictures, the way to compute an update."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from vixtui.engine import calibrate, evaluate
+from vixtui.engine.distributed import Group
+from vixtui.engine.inputs import Normalise, measure
+from vixtui.engine.intake import Intake
+from vixtui.engine.learner import Learner, Update
+from vixtui.engine.limit import limit_memory
+from vixtui.engine.recovery import LEVELS, Recovery
+from vixtui.engine.reporter import Reporter
+from vixtui.engine.state import TrainState, load_state
+from vixtui.engine.weights import card_of
+from vixtui.errors import DataError, UsageError
+from vixtui.hardware.host import usable_cores
+from vixtui.models.config import Recompute
+from vixtui.models.vision_xformer import VisionXFormer
+from vixtui.runs import events
+from vixtui.runs.config import RunConfig
+from vixtui.runs.directory import RunDirectory
+
+# Pictures that a forward pass without gradient has room for, by those that training has.
+_EVALUATED_PER_LEARNED = 4
+
+
+class Setup:
+    """A learner with its pictures and where it stands; work that memory runs out for is done anew.
+
+    Args:
+        run: where the state lies, if there is one.
+        config: of the run.
+        pictures: decoded.
+        device: where to compute.
+        reporter: told when memory ran out.
+        group: the processes that train together.
+
+    Raises:
+        DataError: when the processes do not see the same pictures.
+        UsageError: when a batch has fewer pictures than there are processes.
+        WeightsError: when the state is damaged.
+    """
+
+    def __init__(
+        self,
+        run: RunDirectory,
+        config: RunConfig,
+        pictures: Intake,
+        device: torch.device,
+        reporter: Reporter,
+        group: Group,
+    ) -> None:
+        self.config, self.pictures, self.device = config, pictures, device
+        self.group, self._reporter = group, reporter
+        self._compare_pictures()
+        preprocessing = measure(pictures.train.images)
+        self._normalise = Normalise(preprocessing, device)
+        self.learner = Learner(config, preprocessing, device, group)
+        self._recovery = Recovery(self.learner, device, self._on_memory_ran_out)
+        self.batch = min(config.recipe.batch_size, len(pictures.train.labels))
+        if self.batch < group.size:
+            raise UsageError(
+                f"{self.batch} pictures an update are too few for {group.size} processes",
+                where="--nproc",
+                remedy="choose a smaller --nproc or a larger --batch-size",
+            )
+        self.learner.micro_batch = min(self.learner.micro_batch, self.batch)
+        self.epoch_steps = len(pictures.train.labels) // self.batch
+        self.card = card_of(config, preprocessing)
+        self.resumed = bool(group.decide(run.state_path.exists()))
+        self.state = (
+            load_state(run.state_path, self.learner)
+            if self.resumed
+            else TrainState(threads=config.plan.threads, precision=config.plan.precision)
+        )
+
+    def warm_up(self) -> float:
+        """Try an update and a validation within the budget; return seconds an update or 0.
+
+        A new run measures its threads and precision here.
+        """
+        plan, state, seconds = self.config.plan, self.state, 0.0
+        # brings all libraries into memory
+        self._try_update(state.precision, pictures=self.group.size)
+        limit_memory(self.device, plan.budget_bytes)
+        if self.resumed:
+            self.learner.micro_batch = state.micro_batch or self.learner.micro_batch
+            self.learner.recompute = state.recompute or self.learner.recompute
+            self._try_update(state.precision)
+        else:
+            speed = calibrate.calibrate(
+                self._try_update,
+                self.device,
+                threads=plan.threads,
+                precision=plan.precision,
+                cores=self._cores,
+            )
+            self._agree_on_speed(speed)
+            seconds = speed.seconds
+        threads = state.threads if self.group.size == 1 else min(state.threads, self._cores)
+        torch.set_num_threads(threads)
+        self.learner.precision = state.precision
+        self._agree_on_memory()
+        if len(self.pictures.validation.labels):
+            some = self.pictures.validation.images[: self._evaluated_at_once()]
+            self.logits(self.learner.averaged, some)
+        return seconds
+
+    def accumulate(self, chosen: torch.Tensor) -> Update:
+        """Compute the gradient of the next update from the `chosen` training pictures."""
+        images, labels = self.pictures.train.images[chosen], self.pictures.train.labels[chosen]
+        sums = self._recovery.run(
+            lambda: self.learner.accumulate(images, labels, step=self.state.step)
+        )
+        self._agree_on_memory()
+        return self.learner.combine(sums)
+
+    def logits(self, model: VisionXFormer, images: torch.Tensor) -> tuple[torch.Tensor, float]:
+        """Return logits of all `images`, a share from each process, and images a second."""
+        started, mine = time.perf_counter(), images[self.group.rows(len(images))]
+        logits = torch.empty((0, self.config.model.num_classes))
+        if len(mine):
+            logits = self._recovery.run(
+                lambda: evaluate.predict_logits(
+                    model, mine, self._normalise, batch_size=self._evaluated_at_once()
+                )
+            )
+        logits = self.group.gather(logits, len(images))
+        return logits, len(images) / max(1e-9, time.perf_counter() - started)
+
+    def _try_update(self, precision: str, pictures: int | None = None) -> None:
+        """Compute an update, if not told otherwise as large as any, without a lasting effect."""
+        train, count = self.pictures.train, pictures or self.batch
+        images, labels = train.images[:count], train.labels[:count]
+        self.learner.precision = precision
+        self._recovery.run(lambda: self.learner.accumulate(images, labels, step=0))
+        self.learner.forget()
+
+    def _compare_pictures(self) -> None:
+        parts = self.pictures.train, self.pictures.validation, self.pictures.test
+        mine = [len(part.labels) for part in parts]
+        most = self.group.largest([*mine, *(-count for count in mine)])
+        if most != [*mine, *(-count for count in mine)]:
+            raise DataError(
+                "the processes do not see the same pictures",
+                where=self.config.data.source,
+                remedy="every machine needs the same folder at the same path",
+            )
+
+    @property
+    def _cores(self) -> int:
+        """This process's share of the machine."""
+        return max(1, usable_cores() // self.group.local_size)
+
+    def _agree_on_speed(self, speed: calibrate.Speed) -> None:
+        threads, bf16 = (
+            self.group.decide(speed.threads),
+            self.group.decide(speed.precision == "bf16"),
+        )
+        self.state.threads, self.state.precision = int(threads), "bf16" if bf16 else "fp32"
+
+    def _agree_on_memory(self) -> None:
+        """Compute in all processes as the one does that memory is shortest for."""
+        mine = self.learner.micro_batch, self.learner.recompute
+        less, level = self.group.largest([-mine[0], LEVELS.index(mine[1])])
+        agreed = int(-less), LEVELS[int(level)]
+        if agreed != mine:
+            self.learner.micro_batch, self.learner.recompute = agreed
+            self._on_memory_ran_out(*agreed)
+
+    def _evaluated_at_once(self) -> int:
+        return _EVALUATED_PER_LEARNED * self.learner.micro_batch
+
+    def _on_memory_ran_out(self, micro_batch: int, recompute: Recompute) -> None:
+        step = self.state.step
+        self._reporter.write(
+            events.MemoryRanOut, step=step, micro_batch=micro_batch, recompute=recompute
+        )
