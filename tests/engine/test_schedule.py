@@ -45,7 +45,6 @@ def test_seeds_differ_by_purpose_number_and_run() -> None:
 def test_the_faster_precision_is_chosen_only_when_it_is_worth_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(calibrate, "usable_cores", lambda: 1)
     monkeypatch.setattr(calibrate, "_native_bf16", lambda device: True)
     device = torch.device("cpu")
     threads = torch.get_num_threads()
@@ -59,8 +58,8 @@ def test_the_faster_precision_is_chosen_only_when_it_is_worth_it(
         def run(precision: str, clock: list[float] = clock, seconds: dict = seconds) -> None:
             clock[0] += seconds[precision]
 
-        chosen = calibrate.calibrate(run, device, threads=0, precision="auto")
+        chosen = calibrate.calibrate(run, device, threads=0, precision="auto", cores=1)
         assert chosen.precision == expected
-        fixed = calibrate.calibrate(run, device, threads=1, precision="fp32")
+        fixed = calibrate.calibrate(run, device, threads=1, precision="fp32", cores=1)
         assert (fixed.threads, fixed.precision) == (1, "fp32")
     torch.set_num_threads(threads)
