@@ -45,7 +45,7 @@ bench: $(VENV)/.installed-dev ## start-up, speed beside a busy process; DATA=fol
 bench-models: $(VENV)/.installed-dev ## models beside the official ones; ONLY=vin measures a part
 	$(BIN)/python benchmarks/models.py $(if $(ONLY),--only $(ONLY))
 
-bench-reliability: $(VENV)/.installed-dev ## what vixtui does in some forty bad situations
+bench-reliability: $(VENV)/.installed-dev ## what vixtui does in some thirty bad situations
 	$(BIN)/python benchmarks/reliability.py
 
 figures: $(VENV)/.installed ## trace the memory of every preset again

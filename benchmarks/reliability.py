@@ -1,4 +1,4 @@
-"""About forty bad situations, what vixtui does in each, and whether that is good enough.
+"""Some thirty bad situations, what vixtui does in each, and whether that is good enough.
 
     python benchmarks/reliability.py [--only WORD]
 
@@ -20,6 +20,10 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
+# These three fill SITUATIONS.
+import situations_files  # noqa: F401
+import situations_folders  # noqa: F401
+import situations_runs  # noqa: F401
 from situations import SITUATIONS, Place, Situation, Verdict, shown
 
 RESULTS = Path(__file__).with_name("results") / "reliability.md"

@@ -20,11 +20,13 @@ from vixtui.text import safe
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "cli"))
 from picture_corpus import ODD, UNUSABLE, draw, encoded
+from pseudo_terminal import run_on_a_terminal
 
 __all__ = ["ODD", "UNUSABLE", "Place", "Verdict", "encoded", "situation"]
 CLASSES = ("ant", "bee", "cat", "dog")
 SIZES = {"train": 24, "val": 8}
 SECONDS_AT_MOST = 120
+PROGRAM = (sys.executable, "-m", "vixtui")
 QUICK = ("--preset", "vit:tiny", "--image-size", "32", "--threads", "1", "--precision", "fp32")
 
 
@@ -97,8 +99,12 @@ class Place:
 
     def train(self, *options: str, name: str = "run", epochs: int = 1) -> Done:
         """Train on the pictures."""
+        return self.vixtui(*self.training(*options, name=name, epochs=epochs))
+
+    def training(self, *options: str, name: str = "run", epochs: int = 1) -> tuple[str, ...]:
+        """Return the command that trains on the pictures."""
         limit = ("--epochs", str(epochs), "--name", name)
-        return self.vixtui("train", str(self.pictures), *QUICK, *limit, *options)
+        return ("train", str(self.pictures), *QUICK, *limit, *options)
 
     def check(self, *options: str) -> Done:
         """Look the pictures through."""
@@ -123,15 +129,17 @@ class Place:
         """Variables of the program."""
         return os.environ | {"VIXTUI_HOME": str(self.home), "COLUMNS": "200"}
 
-    def start(
-        self, *arguments: str, before: tuple[str, ...] = (), **options: Any
-    ) -> subprocess.Popen:
+    def start(self, *arguments: str, before: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
         """Start the program; its output goes into pipes."""
-        command = [*before, sys.executable, "-m", "vixtui", *arguments]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": self.environment}
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, **(pipes | options))
+        return subprocess.Popen(
+            [*before, *PROGRAM, *arguments],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
 
-    def finish(self, process: subprocess.Popen, started: float) -> Done:
+    def finish(self, process: subprocess.Popen[bytes], started: float) -> Done:
         """Wait for a started program; one that hangs is ended and has code -9."""
         try:
             out, err = process.communicate(timeout=SECONDS_AT_MOST)
@@ -142,29 +150,19 @@ class Place:
         self.seconds += seconds
         return Done(process.returncode, err.decode(errors="replace").splitlines(), out, seconds)
 
-    def vixtui(self, *arguments: str, **options: Any) -> Done:
+    def vixtui(self, *arguments: str, before: tuple[str, ...] = ()) -> Done:
         """Run the program to its end, and note whether it left the pictures alone."""
-        started, before = time.monotonic(), self.snapshot()
-        done = self.finish(self.start(*arguments, **options), started)
-        self.left_alone &= self.snapshot() == before
+        started, pictures = time.monotonic(), self.snapshot()
+        done = self.finish(self.start(*arguments, before=before), started)
+        self.left_alone &= self.snapshot() == pictures
         return done
 
     def on_a_terminal(self, *arguments: str) -> tuple[int, bytes]:
         """Run the program on a terminal; return its code and the bytes it sends there."""
-        import pty
-
-        ours, theirs = pty.openpty()
         started = time.monotonic()
-        process = self.start(*arguments, stdout=theirs, stderr=theirs)
-        os.close(theirs)
-        shown = b""
-        with suppress(OSError):  # the other end is closed
-            while block := os.read(ours, 65536):
-                shown += block
-        os.close(ours)
-        code = process.wait()
+        ended = run_on_a_terminal([*PROGRAM, *arguments], self.environment)
         self.seconds += time.monotonic() - started
-        return code, shown
+        return ended
 
     def wait_for(self, kind: type[Event], name: str = "run") -> Any:
         """Return an event of a starting run as soon as it is there, or None."""

@@ -153,9 +153,7 @@ def start(place: Place, *arguments: str):
 
 def start_training(place: Place, epochs: int):
     """Start a training named run; return the process and when."""
-    command = ("train", str(place.pictures), "--preset", "vit:tiny", "--image-size", "32")
-    command += ("--threads", "1", "--precision", "fp32", "--epochs", str(epochs), "--name", "run")
-    return start(place, *command)
+    return start(place, *place.training(epochs=epochs))
 
 
 def kill_engine(place: Place, after: int) -> None:

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,24 +84,16 @@ def start() -> Callable[..., subprocess.Popen[bytes]]:
 @pytest.fixture
 def on_a_terminal() -> Callable[..., bytes]:
     """Run the program on a terminal, to the end; what comes back are the bytes it sends there."""
-    pty = pytest.importorskip("pty")
+    pytest.importorskip("pty")
+    from pseudo_terminal import run_on_a_terminal
 
     def run(*arguments: str, code: int = 0) -> bytes:
-        master, slave = pty.openpty()
-        process = subprocess.Popen(
+        ended, shown = run_on_a_terminal(
             [sys.executable, "-c", START, *arguments],
-            env=os.environ | {"TERM": "xterm-256color", "COLUMNS": "120"},
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
+            os.environ | {"TERM": "xterm-256color", "COLUMNS": "120"},
+            keyboard=True,
         )
-        os.close(slave)
-        shown = b""
-        with suppress(OSError):  # the other end is closed
-            while chunk := os.read(master, 65536):
-                shown += chunk
-        os.close(master)
-        assert process.wait() == code, shown
+        assert ended == code, shown
         return shown
 
     return run

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from picture_corpus import FINE, ODD, UNUSABLE
+from pseudo_terminal import run_on_a_terminal
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX file system")
 
@@ -189,22 +190,13 @@ def test_json_counts_everything(vixtui, pictures):
 
 
 def test_a_terminal_shows_the_table_and_a_bar(pictures):
-    pty = pytest.importorskip("pty")
+    pytest.importorskip("pty")
     (pictures / "train" / "cat" / "\x1b[31m.png").write_text("text")
-    ours, theirs = pty.openpty()
-    done = subprocess.Popen(
+    code, shown = run_on_a_terminal(
         [sys.executable, "-m", "vixtui", "check", str(pictures)],
-        env=os.environ | {"TERM": "xterm", "COLUMNS": "80"},
-        stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs,
-    )  # fmt: skip
-    os.close(theirs)
-    shown = b""
-    try:
-        while block := os.read(ours, 4096):
-            shown += block
-    except OSError:  # the other end is closed
-        pass
-    assert done.wait(60) == 0
+        os.environ | {"TERM": "xterm", "COLUMNS": "80"},
+    )
+    assert code == 0
     assert b"checking" in shown
     assert b"73/73" in shown
     assert b"\\x1b[31m.png" in shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from vixtui.data.sources import open_source
@@ -9,6 +10,9 @@ from vixtui.planning.start import data_config
 from vixtui.presets import preset
 from vixtui.runs.config import Plan, Recipe, RunConfig
 from vixtui.runs.directory import RunDirectory, create_run
+from vixtui.runs.events import Event, read_events
+
+WAIT_SECONDS = 120.0
 
 
 def make_run(
@@ -53,3 +57,18 @@ def make_run(
         plan=plan,
     )
     return create_run(config, found.split.to_json())
+
+
+def of(run: RunDirectory, kind: type[Event]) -> list[Event]:
+    """Return the events of a kind that a run has told so far."""
+    return [event for event in read_events(run.events_path) if isinstance(event, kind)]
+
+
+def wait_for(run: RunDirectory, kind: type[Event], number: int = 1) -> None:
+    """Wait until a run has told so many events of a kind."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < deadline:
+        if len(of(run, kind)) >= number:
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"no {kind.__name__}: {run.log_path.read_text()}")

@@ -17,13 +17,12 @@ import torch.distributed as dist
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
-from small_runs import make_run
+from small_runs import WAIT_SECONDS, make_run, of, wait_for
 
 from vixtui.engine.distributed import ALONE, Group
 from vixtui.runs import control
 from vixtui.runs.directory import RunDirectory
 from vixtui.runs.events import (
-    Event,
     Failed,
     Finished,
     RunStarted,
@@ -32,25 +31,12 @@ from vixtui.runs.events import (
     Tested,
     Validated,
     Warned,
-    read_events,
 )
 from vixtui.runs.process import start_training
 
-WAIT_SECONDS = 120.0
 needs_gloo = pytest.mark.skipif(
     not (dist.is_available() and dist.is_gloo_available()), reason="this torch has no gloo"
 )
-
-
-def of(run: RunDirectory, kind: type[Event]) -> list[Event]:
-    return [event for event in read_events(run.events_path) if isinstance(event, kind)]
-
-
-def wait_for_steps(run: RunDirectory, number: int) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while len(of(run, StepDone)) < number:
-        assert time.monotonic() < deadline, run.log_path.read_text()
-        time.sleep(0.02)
 
 
 def finish(run: RunDirectory, nproc: int | None = None) -> RunDirectory:
@@ -103,7 +89,7 @@ def test_a_killed_process_costs_no_bit_and_two_tell_what_one_tells() -> None:
     finish(alone)
     finish(whole, 2)
     leader = start_training(killed, 2)
-    wait_for_steps(killed, 2)
+    wait_for(killed, StepDone, 2)
     psutil.Process(leader.pid).children()[1].kill()
     assert leader.wait(WAIT_SECONDS) == 0, killed.log_path.read_text()
 
@@ -124,7 +110,7 @@ def test_a_killed_process_costs_no_bit_and_two_tell_what_one_tells() -> None:
 def test_a_stop_reaches_all_and_one_process_goes_on_alone() -> None:
     run = make_run(epochs=6)
     leader = start_training(run, 2)
-    wait_for_steps(run, 2)
+    wait_for(run, StepDone, 2)
     leader.terminate()
     assert leader.wait(WAIT_SECONDS) == 0, run.log_path.read_text()
     (stopped,) = of(run, Stopped)
@@ -138,7 +124,7 @@ def test_a_stop_reaches_all_and_one_process_goes_on_alone() -> None:
 def test_a_pause_keeps_all_and_the_death_of_the_leader_ends_all() -> None:
     run = make_run(epochs=50)
     leader = start_training(run, 2)
-    wait_for_steps(run, 1)
+    wait_for(run, StepDone, 1)
     workers = psutil.Process(leader.pid).children()
     control.send(run.control_path, "pause")
     deadline = time.monotonic() + WAIT_SECONDS
@@ -149,7 +135,7 @@ def test_a_pause_keeps_all_and_the_death_of_the_leader_ends_all() -> None:
     time.sleep(0.3)
     assert len(of(run, StepDone)) == steps
     control.send(run.control_path, "resume")
-    wait_for_steps(run, steps + 1)
+    wait_for(run, StepDone, steps + 1)
     leader.kill()
     leader.wait()
     _, alive = psutil.wait_procs(workers, timeout=10)

@@ -13,7 +13,7 @@ import short_of_memory
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from small_runs import make_run
+from small_runs import make_run, of
 
 from vixtui.engine.device import out_of_memory
 from vixtui.engine.learner import Learner
@@ -22,12 +22,10 @@ from vixtui.errors import DoesNotFitError
 from vixtui.runs.directory import RunDirectory
 from vixtui.runs.events import (
     Checkpointed,
-    Event,
     Failed,
     MemoryRanOut,
     RunStarted,
     Validated,
-    read_events,
 )
 from vixtui.runs.process import start_training
 from vixtui.runs.weights import Preprocessing, read_header
@@ -48,10 +46,6 @@ def train(run: RunDirectory, *, first_step: int, most: int) -> int:
 
 def train_well(run: RunDirectory) -> None:
     assert start_training(run).wait(WAIT_SECONDS) == 0, run.log_path.read_text()
-
-
-def of(run: RunDirectory, kind: type[Event]) -> list[Event]:
-    return [event for event in read_events(run.events_path) if isinstance(event, kind)]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from small_runs import make_run
+from small_runs import WAIT_SECONDS, make_run, wait_for
 
 from vixtui.data.split import Split
 from vixtui.engine.weights import load_weights
@@ -36,23 +36,11 @@ from vixtui.runs.events import (
 from vixtui.runs.process import start_training
 from vixtui.runs.weights import read_card
 
-WAIT_SECONDS = 120.0
-
 
 def finish(run: RunDirectory) -> list[Event]:
     code = start_training(run).wait(WAIT_SECONDS)
     assert code == 0, run.log_path.read_text()
     return list(read_events(run.events_path))
-
-
-def wait_for(run: RunDirectory, kind: type[Event], number: int = 1) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while time.monotonic() < deadline:
-        seen = sum(isinstance(event, kind) for event in read_events(run.events_path))
-        if seen >= number:
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"no {kind.__name__}: {run.log_path.read_text()}")
 
 
 def digest(path: Path) -> str:

@@ -34,13 +34,10 @@ class Sums:
 
 
 @dataclass(frozen=True, slots=True)
-class Update:
-    """Results of one weight update, still on the device: summed loss, correct ones, norm."""
+class Update(Sums):
+    """The sums over all rows, and the norm of the gradient before it was clipped."""
 
-    loss_sum: Tensor
-    correct: Tensor
     grad_norm: Tensor
-    images: int
 
 
 class Learner:
@@ -158,7 +155,7 @@ class Learner:
         self._group.add_up([*gradients, sums.loss_sum, sums.correct])
         largest = self._config.recipe.grad_clip or float("inf")
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), largest)
-        return Update(sums.loss_sum, sums.correct, norm, sums.images)
+        return Update(sums.loss_sum, sums.correct, sums.images, norm)
 
     def forget(self) -> None:
         """Let go of an accumulated gradient."""

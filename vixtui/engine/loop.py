@@ -47,13 +47,13 @@ class Loop:
         state, batch, epoch_steps = self._state, self._setup.batch, self._setup.epoch_steps
         train, seed = self._setup.pictures.train, self._setup.config.seed
         first_step = state.step
-        while (reason := self._end()) is None:
+        while (reason := self._end(progress := self._progress())) is None:
             epoch, index = divmod(state.step, epoch_steps)
             if not self._obey():
                 return None
             if index == 0 or state.step == first_step:
                 order = epoch_order(seed, epoch, len(train.labels))
-            self._step(order[index * batch : (index + 1) * batch])
+            self._step(order[index * batch : (index + 1) * batch], progress)
             if index + 1 == epoch_steps:
                 self._end_epoch(epoch + 1)
             if self._keeper.state_due():
@@ -63,13 +63,13 @@ class Loop:
         self._keeper.save_state()
         return reason
 
-    def _end(self) -> str | None:
+    def _end(self, progress: float) -> str | None:
         """Return why the training is over, if it is."""
         recipe, state = self._recipe, self._state
         validated_epoch = state.validated_step // self._setup.epoch_steps
         if recipe.patience and validated_epoch - state.gained_epoch >= recipe.patience:
             return "early stopping"
-        if self._progress() >= 1:
+        if progress >= 1:
             return "schedule" if recipe.epochs else "time"
         return None
 
@@ -95,9 +95,8 @@ class Loop:
                 self._reporter.write(events.Resumed, step=self._state.step)
         return command != "stop"
 
-    def _step(self, chosen: torch.Tensor) -> None:
+    def _step(self, chosen: torch.Tensor, progress: float) -> None:
         recipe, state = self._recipe, self._state
-        progress = self._progress()
         lr = learning_rate(progress, peak=recipe.lr, warmup=recipe.warmup)
         update = self._setup.accumulate(chosen)
         self._setup.learner.apply(step=state.step, lr=lr)

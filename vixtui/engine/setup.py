@@ -157,11 +157,9 @@ class Setup:
         return max(1, usable_cores() // self.group.local_size)
 
     def _agree_on_speed(self, speed: calibrate.Speed) -> None:
-        threads, bf16 = (
-            self.group.decide(speed.threads),
-            self.group.decide(speed.precision == "bf16"),
-        )
-        self.state.threads, self.state.precision = int(threads), "bf16" if bf16 else "fp32"
+        self.state.threads = int(self.group.decide(speed.threads))
+        bf16 = self.group.decide(speed.precision == "bf16")
+        self.state.precision = "bf16" if bf16 else "fp32"
 
     def _agree_on_memory(self) -> None:
         """Compute in all processes as the one does that memory is shortest for."""
