@@ -9,6 +9,7 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from vixtui.memory.cost import step_cost
+from vixtui.memory.execution import Execution
 from vixtui.memory.figures import read_figures
 from vixtui.memory.trace import count_parameters, trace_config, trace_step
 from vixtui.models.config import ModelConfig
@@ -88,7 +89,7 @@ def test_shipped_figures_match_a_live_trace(
 ) -> None:
     config = config_of(name, side, channels)
     figures = read_figures().presets[name]
-    shipped = step_cost(figures, config, micro_batch=batch, batch_size=batch)
+    shipped = step_cost(figures, config, Execution("cpu"), micro_batch=batch, batch_size=batch)
     live = trace_config(config, batch)
     advice = "the models changed: python -m vixtui.memory.trace --write"
     assert shipped.parameters == live.parameters == count_parameters(config), advice

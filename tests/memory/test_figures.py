@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from vixtui.memory.cost import StepCost, step_cost
 from vixtui.memory.engine import cpu_bytes, gpu_bytes
+from vixtui.memory.execution import Execution
 from vixtui.memory.figures import (
     Figures,
     PresetFigures,
@@ -40,7 +41,9 @@ def model(
 
 def cost(config: ModelConfig, name: str, *, batch: int = 64, micro: int | None = None) -> StepCost:
     figures = read_figures().presets[name]
-    return step_cost(figures, config, micro_batch=micro or batch, batch_size=batch)
+    return step_cost(
+        figures, config, Execution("cpu"), micro_batch=micro or batch, batch_size=batch
+    )
 
 
 def test_every_preset_has_figures_for_its_present_options() -> None:
@@ -69,7 +72,9 @@ def test_a_parabola_through_three_token_counts_is_met_everywhere() -> None:
     steps = tuple(figures(patch, tokens) for patch in (1, 16) for tokens in (64, 144, 225))
     config = model("vit:small", 40)
     assert (config.patch_size, config.num_tokens) == (4, 100)
-    found = step_cost(PresetFigures({}, 512, steps), config, micro_batch=1, batch_size=1)
+    found = step_cost(
+        PresetFigures({}, 512, steps), config, Execution("cpu"), micro_batch=1, batch_size=1
+    )
     assert found.parameters == 1000 + 3 * 100 + 2 * 100**2 + 5 * 4**2
 
 
@@ -129,7 +134,14 @@ def test_oblong_pictures_count_by_their_tokens() -> None:
 
 
 def test_engine_needs_more_than_the_step() -> None:
-    step = StepCost(parameters=10**6, peak_bytes=300 * MIB, flops=1, moved_bytes=1, kernels=1)
+    step = StepCost(
+        parameters=10**6,
+        peak_bytes=300 * MIB,
+        budget_bytes=300 * MIB,
+        flops=1,
+        moved_bytes=1,
+        kernels=1,
+    )
     alone = cpu_bytes(step, images=0, image_bytes=3072)
     assert alone > 300 * MIB + 500 * MIB
     assert cpu_bytes(step, images=10_000, image_bytes=3072) - alone >= 10_000 * 3072

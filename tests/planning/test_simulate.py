@@ -64,7 +64,9 @@ def test_a_simulated_budget_says_that_it_is_one() -> None:
 
 
 def test_more_multiprocessors_are_faster_and_nothing_of_it_is_called_measured() -> None:
-    cost = StepCost(parameters=1, peak_bytes=1, flops=10**12, moved_bytes=10**10, kernels=100)
+    cost = StepCost(
+        parameters=1, peak_bytes=1, budget_bytes=1, flops=10**12, moved_bytes=10**10, kernels=100
+    )
     few, many = simulated_throughput(10), simulated_throughput(100)
     assert many.step_seconds(cost) < few.step_seconds(cost)
     assert simulated_throughput(20).step_seconds(cost) == pytest.approx(

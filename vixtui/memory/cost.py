@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 
+from vixtui.memory.execution import Execution
 from vixtui.memory.figures import BASIS_CLASSES, PresetFigures, StepFigures
 from vixtui.models.config import ModelConfig
 
@@ -25,19 +26,26 @@ class StepCost:
 
     Args:
         parameters: number of weights.
-        peak_bytes: the most allocated at once, in single precision.
+        peak_bytes: the most allocated at once.
+        budget_bytes: the smallest limit under which the allocator can serve the step.
         flops, moved_bytes, kernels: of all micro-batches of the step together.
     """
 
     parameters: int
     peak_bytes: int
+    budget_bytes: int
     flops: int
     moved_bytes: int
     kernels: int
 
 
 def step_cost(
-    figures: PresetFigures, model: ModelConfig, *, micro_batch: int, batch_size: int
+    figures: PresetFigures,
+    model: ModelConfig,
+    execution: Execution,
+    *,
+    micro_batch: int,
+    batch_size: int,
 ) -> StepCost:
     """Return what a step of `model` takes.
 
@@ -47,6 +55,7 @@ def step_cost(
 
     Args:
         figures: of the preset that `model` comes from.
+        execution: how it is computed.
         micro_batch: pictures a forward pass.
         batch_size: pictures a step; gradients stay allocated between its micro-batches.
 
@@ -72,9 +81,11 @@ def step_cost(
     flops_per_image = parabola(lambda step: step.flops_per_image)
     flops_per_image += _FLOPS_A_WEIGHT * width * extra_classes
     passes = -(-batch_size // micro_batch)
+    peak_bytes = round(_BYTES_A_PARAMETER * parameters + max(0, activations) + kept_gradients)
     return StepCost(
         parameters=parameters,
-        peak_bytes=round(_BYTES_A_PARAMETER * parameters + max(0, activations) + kept_gradients),
+        peak_bytes=peak_bytes,
+        budget_bytes=peak_bytes,
         flops=round(flops_per_image) * batch_size,
         moved_bytes=round(parabola(lambda step: step.moved_bytes(micro_batch))) * passes,
         kernels=round(parabola(lambda step: step.kernels)) * passes,

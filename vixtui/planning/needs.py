@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from vixtui.memory.cost import StepCost, step_cost
 from vixtui.memory.engine import CPU_BASIS, GPU_BASIS, cpu_bytes, gpu_bytes
+from vixtui.memory.execution import Execution
 from vixtui.memory.figures import read_figures
 from vixtui.models.config import ModelConfig
 from vixtui.planning.types import Task
@@ -71,7 +72,8 @@ def need(name: str, task: Task, micro_batch: int, batch_size: int, *, on_cpu: bo
     model, figures = model_for(name, task), read_figures().presets.get(name)
     if figures is None:
         raise ValueError("no memory figures for it")
-    cost = step_cost(figures, model, micro_batch=micro_batch, batch_size=batch_size)
+    execution = Execution("cpu" if on_cpu else "cuda")
+    cost = step_cost(figures, model, execution, micro_batch=micro_batch, batch_size=batch_size)
     image_bytes = task.in_channels * task.image_height * task.image_width
     return Need(
         micro_batch=micro_batch,

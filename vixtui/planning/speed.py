@@ -10,6 +10,7 @@ from statistics import median
 
 from vixtui.errors import VixtuiError
 from vixtui.memory.cost import StepCost, step_cost
+from vixtui.memory.execution import Execution
 from vixtui.memory.figures import PresetFigures
 from vixtui.models.config import ModelConfig
 from vixtui.runs.directory import RunDirectory, list_runs
@@ -110,6 +111,7 @@ def corrected(
             cost = step_cost(
                 figures[speed.preset],
                 speed.model,
+                Execution("cpu" if speed.device == "cpu" else "cuda"),
                 micro_batch=speed.micro_batch,
                 batch_size=speed.batch_size,
             )
