@@ -34,6 +34,7 @@ from torch.utils.flop_counter import (
 
 from vixtui.errors import ExitCode
 from vixtui.hardware.host import usable_cores
+from vixtui.memory import cpu_scratch
 from vixtui.memory.figures import (
     BASIS_CHANNELS,
     BASIS_CLASSES,
@@ -91,7 +92,8 @@ class _Tracker(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         if func.namespace != "aten":
             return result
-        if scratch := _scratch_bytes(func, args):
+        found = cpu_scratch.scratch(func, args, result)
+        if scratch := sum(found.before) + sum(found.after):
             live = self.running_bytes[-1]
             self.running_bytes += [live + scratch, live]
         if func.is_view:
@@ -134,23 +136,6 @@ def _flops(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
     return _MORE_FLOPS[packet](*args) if packet in _MORE_FLOPS else 0
 
 
-def _scratch_bytes(func: Any, args: tuple[Any, ...]) -> int:
-    """Return what a CPU kernel allocates inside itself, where that is much.
-
-    oneDNN copies the maps of a depth-wise convolution into blocks of 16 channels; Nyströmformer
-    has one with as many channels as heads.
-    """
-    maps = _BLOCKED_MAPS.get(func.overloadpacket, 0)
-    if not maps:
-        return 0
-    image, weight = args[maps - 2 : maps]
-    channels = image.shape[1]
-    if weight.shape[1] != 1 or channels == 1:
-        return 0
-    padded = -(-channels // 16) * 16
-    return int(maps * image.numel() // channels * padded * image.element_size())
-
-
 def _fft_flops(x: Tensor, dims: Iterable[int], *_: object) -> int:
     """Return 5 · n · log2 n a transform of length n, the usual count for complex input."""
     return sum(5 * x.numel() * max(1, (x.shape[dim] - 1).bit_length()) for dim in dims)
@@ -164,8 +149,6 @@ def _attention_backward_flops(grad: Tensor, q: Tensor, k: Tensor, v: Tensor, *_:
     return int(sdpa_backward_flop_count(grad.shape, q.shape, k.shape, v.shape))
 
 
-# Input and output of a convolution; gradient, input and its gradient on the way back.
-_BLOCKED_MAPS = {torch.ops.aten.convolution: 2, torch.ops.aten.convolution_backward: 3}
 # What torch's own registry leaves out.
 _MORE_FLOPS: dict[Any, Callable[..., int]] = {
     torch.ops.aten._fft_c2c: _fft_flops,
