@@ -24,7 +24,14 @@ BATCH, UNEVEN = 25, 7
 def share(rank: int, size: int, folder: Path) -> None:
     """Compute this process's part and add up with the others."""
     group = Group(rank, size, rank, size)
-    run = make_run(run_id=f"{size}-{rank}", preset_name="vit:tiny", batch_size=BATCH, micro_batch=4)
+    run = make_run(
+        run_id=f"{size}-{rank}",
+        preset_name="vit:tiny",
+        batch_size=BATCH,
+        micro_batch=4 if size > 1 else BATCH,
+        mixup=0.4,
+        cutmix=0.4,
+    )
     learner = Learner(
         run.config(), Preprocessing(mean=(0.5,), std=(0.3,)), torch.device("cpu"), group
     )

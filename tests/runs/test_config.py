@@ -153,6 +153,8 @@ def test_another_schema_asks_for_another_vixtui(tampered: Callable[..., Path], s
         ("epochs = 3", "epochs = 0", "epochs must be more than 0"),
         ("batch_size = 64", "batch_size = -1", "batch_size must be more than 0"),
         ("micro_batch = 64", "micro_batch = 0", "micro_batch must be more than 0"),
+        ("mixup = 0.0", "mixup = -0.5", "mixup and cutmix must be probabilities"),
+        ("cutmix = 0.0", "cutmix = 1.5", "add up to at most 1"),
         ('precision = "auto"', 'precision = "fp8"', "precision must be one of auto, fp32, bf16"),
         ('precision = "auto"', "precision = [1]", "precision must be one of"),
         ('    "a",', "    1,", "classes must be"),

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vixtui.data.augment import augment, draw
+from vixtui.data.mix import draw_mix, mix
 from vixtui.engine.distributed import ALONE, Group
 from vixtui.engine.inputs import Normalise
 from vixtui.engine.seeding import derived_seed, generator
@@ -118,34 +119,58 @@ class Learner:
         torch.manual_seed(derived_seed(seed, f"dropout/{rank}" if rank else "dropout", step))
         rows = self._group.rows(len(images))
         draws = draw(len(images), generator(seed, "augmentation", step))
+        mix_draws = draw_mix(len(images), generator(seed, "mix", step))
         self.model.train()
         loss_sum = torch.zeros((), device=self._device)
         correct = torch.zeros((), device=self._device)
-        parts = zip(
-            *(tensor[rows].split(self.micro_batch) for tensor in (images, labels, draws)),
-            strict=True,
-        )
-        for part, part_labels, part_draws in parts:
-            target = part_labels.to(self._device, non_blocking=True)
-            inputs = self._normalise(
-                augment(
-                    part.to(self._device, non_blocking=True),
-                    draws=part_draws,
-                    crop=recipe.crop,
-                    horizontal_flip=self._config.data.horizontal_flip,
-                    color_jitter=recipe.color_jitter,
-                    erase=recipe.erase,
-                )
-            )
+        for start in range(rows.start, rows.stop, self.micro_batch):
+            part = torch.arange(start, min(start + self.micro_batch, rows.stop))
+            if recipe.mixup + recipe.cutmix > 0:
+                inputs, target = self._mixed(images, labels, draws, mix_draws, part)
+                answers = target.argmax(1)
+            else:
+                inputs = self._augmented(images[part], draws[part])
+                target = answers = labels[part].to(self._device, non_blocking=True)
             with self.autocast():
-                logits = self.model(inputs)
+                logits = self.model(self._normalise(inputs))
             loss = F.cross_entropy(
                 logits.float(), target, reduction="sum", label_smoothing=recipe.label_smoothing
             )
             (loss / len(images)).backward()
             loss_sum += loss.detach()
-            correct += (logits.argmax(1) == target).sum()
+            correct += (logits.argmax(1) == answers).sum()
         return Sums(loss_sum, correct, len(images))
+
+    def _augmented(self, images: Tensor, draws: Tensor) -> Tensor:
+        """(m, c, h, w) uint8 → float32 on the device, in [0, 1]."""
+        recipe = self._config.recipe
+        return augment(
+            images.to(self._device, non_blocking=True),
+            draws=draws,
+            crop=recipe.crop,
+            horizontal_flip=self._config.data.horizontal_flip,
+            color_jitter=recipe.color_jitter,
+            erase=recipe.erase,
+        )
+
+    def _mixed(
+        self, images: Tensor, labels: Tensor, draws: Tensor, mix_draws: Tensor, part: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return a mixed `part` of a batch, (m, c, h, w), and its classes' shares, (m, classes)."""
+        recipe = self._config.recipe
+        # The partner of a row is the one before it, whichever part that is in.
+        with_partner = torch.cat([part[:1] - 1, part]) % len(images)
+        augmented = self._augmented(images[with_partner], draws[with_partner])  # (m + 1, c, h, w)
+        inputs, own = mix(
+            augmented[1:],
+            augmented[:-1],
+            draws=mix_draws[part],
+            mixup=recipe.mixup,
+            cutmix=recipe.cutmix,
+        )
+        classes = F.one_hot(labels[with_partner], self._config.model.num_classes)
+        classes = classes.to(self._device, torch.float32)
+        return inputs, torch.lerp(classes[:-1], classes[1:], own[:, None])
 
     def combine(self, sums: Sums) -> Update:
         """Add up the gradient's parts of all processes and clip their sum."""

@@ -62,11 +62,13 @@ class Recipe:
         crop: random shift, as a fraction of the side.
         color_jitter: largest relative change of brightness, contrast and saturation.
         erase: side of an erased random square, as a fraction of the picture's side.
+        mixup, cutmix: probability that a picture is blended with another, or gets a box of it.
         patience: stop after so many epochs without a better validation top-1; 0 is never.
         redraw_features: draw Performer's random features anew every so many steps; 0 is never.
 
     Raises:
-        ValueError: without a limit, with two, or when one of the first four is not positive.
+        ValueError: without a limit, with two, when one of the first four is not positive, or
+            `mixup` and `cutmix` are no probabilities of exclusive events.
     """
 
     epochs: int | None = None
@@ -81,6 +83,8 @@ class Recipe:
     crop: float = 0.125
     color_jitter: float = 0.2
     erase: float = 0.25
+    mixup: float = 0.0
+    cutmix: float = 0.0
     patience: int = 0
     redraw_features: int = 0
 
@@ -88,6 +92,8 @@ class Recipe:
         if (self.epochs is None) == (self.seconds is None):
             raise ValueError("a recipe is limited either by epochs or by seconds")
         _check_positive(self, "epochs", "seconds", "batch_size", "lr")
+        if min(self.mixup, self.cutmix) < 0 or not self.mixup + self.cutmix <= 1:
+            raise ValueError("mixup and cutmix must be probabilities that add up to at most 1")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,0 +1,64 @@
+"""MixUp and CutMix: pictures that are partly another, with labels to match.
+
+Each picture's partner is the one before it in the batch, the first one's is the last; an epoch's
+order is random, so partners are too. A stretch of a batch therefore needs one more picture than it
+has, and any division of a batch into stretches gives the same pictures.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+_DRAWS = 4
+
+
+def draw_mix(count: int, generator: torch.Generator) -> Tensor:
+    """Return the chance that `mix` needs: (count, draws) in [0, 1), whatever its settings."""
+    return torch.rand((count, _DRAWS), generator=generator, device=generator.device)
+
+
+def mix(
+    images: Tensor, partners: Tensor, *, draws: Tensor, mixup: float, cutmix: float
+) -> tuple[Tensor, Tensor]:
+    """Blend pictures with their partners, or paste a box of the partner into them.
+
+    MixUp (Zhang 2018) keeps a share drawn from Beta(1/2, 1/2) of a picture's values; CutMix (Yun
+    2019) a share drawn evenly of its area, less where the box reaches over the edge.
+
+    Args:
+        images, partners: float (b, c, h, w).
+        draws: from `draw_mix`, a row a picture, on any device.
+        mixup, cutmix: probabilities, together at most 1; the rest stays as it is.
+
+    Returns:
+        the pictures, float (b, c, h, w), and how much of each is its own, float32 (b,).
+    """
+    kind, share, centre_y, centre_x = draws.to(images.device).unbind(1)  # (b,) each
+    height, width = images.shape[2:]
+    cut = kind < cutmix
+    side = torch.where(cut, (1 - share).sqrt(), 0.0)
+    rows = _within(height, centre_y, side)  # (b, h)
+    columns = _within(width, centre_x, side)  # (b, w)
+    box = rows[:, None, :, None] & columns[:, None, None, :]
+    pasted = rows.sum(1) * columns.sum(1) / (height * width)
+    # The arcsine distribution is Beta(1/2, 1/2), and its inverse has a closed form.
+    blended = torch.where(kind < cutmix + mixup, (share * (math.pi / 2)).sin().square(), 1.0)
+    own = torch.where(cut, 1 - pasted, blended)
+    if mixup > 0:
+        keep = torch.where(cut, 1.0, own).view(-1, 1, 1, 1).to(images.dtype)
+        images = partners + keep * (images - partners)
+    if cutmix > 0:
+        images = torch.where(box, partners, images)
+    return images, own
+
+
+def _within(length: int, centre: Tensor, side: Tensor) -> Tensor:
+    """Return (b, length): whether a position lies in the stretch `side` around `centre`.
+
+    Both are fractions of `length`, (b,).
+    """
+    middle = torch.arange(length, device=centre.device) + 0.5
+    return (middle - centre[:, None] * length).abs() < side[:, None] * (length / 2)
