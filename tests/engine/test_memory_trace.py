@@ -72,6 +72,16 @@ def test_a_trace_allocates_nothing_and_counts_operations() -> None:
     assert traced.flops == 2 * (2 * 2 * 3 * 10**6 + 3 * 2 * 10**12)
 
 
+def test_operations_of_a_convolution_are_counted_by_its_groups() -> None:
+    def make() -> nn.Module:
+        first, second = nn.Conv2d(8, 8, 1, groups=8, bias=False), nn.Conv2d(8, 8, 3, groups=8)
+        return nn.Sequential(first, second, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+    traced = trace_step(make, batch=2, channels=8, height=10, width=10)
+    first, second = 2 * 8 * 10 * 10, 2 * 8 * 8 * 8 * 9  # products forward
+    assert traced.flops == 2 * (2 * first + 3 * second)
+
+
 @pytest.mark.parametrize(
     ("name", "side", "channels", "batch", "tolerance"),
     [

@@ -131,9 +131,11 @@ def _tensors(value: Any) -> Iterator[Tensor]:
 
 def _flops(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> int:
     packet = func.overloadpacket
+    if packet in _OWN_FLOPS:
+        return _OWN_FLOPS[packet](*args)
     if packet in flop_registry:
         return int(flop_registry[packet](*args, **kwargs, out_val=result))
-    return _MORE_FLOPS[packet](*args) if packet in _MORE_FLOPS else 0
+    return 0
 
 
 def _fft_flops(x: Tensor, dims: Iterable[int], *_: object) -> int:
@@ -149,8 +151,16 @@ def _attention_backward_flops(grad: Tensor, q: Tensor, k: Tensor, v: Tensor, *_:
     return int(sdpa_backward_flop_count(grad.shape, q.shape, k.shape, v.shape))
 
 
-# What torch's own registry leaves out.
-_MORE_FLOPS: dict[Any, Callable[..., int]] = {
+def _convolution_backward_flops(grad: Tensor, x: Tensor, weight: Tensor, *more: Any) -> int:
+    """Return a product and a sum for each output and tap, once a gradient asked for."""
+    transposed, asked_for = more[4], more[-1]
+    outputs = (x if transposed else grad).numel()
+    return 2 * outputs * weight[0].numel() * sum(asked_for[:2])
+
+
+# What torch's own registry leaves out; of a convolution backward it forgets the groups.
+_OWN_FLOPS: dict[Any, Callable[..., int]] = {
+    torch.ops.aten.convolution_backward: _convolution_backward_flops,
     torch.ops.aten._fft_c2c: _fft_flops,
     torch.ops.aten._fft_r2c: _fft_flops,
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
