@@ -43,7 +43,7 @@ def test_before_the_first_step_the_phase_is_shown():
 
 def test_training_figures_of_another_epoch_are_not_shown():
     event = Validated(seq=1, t=0.0, epoch=3, step=9, top1=0.5, top5=1.0, loss=1.0, is_best=True)
-    assert describe(event, RunProgress(), "r") == "epoch   3  validation 50.0 %  best"
+    assert describe(event, RunProgress(), "r") == "epoch   3  validation 50.0 %  kept"
 
 
 def test_a_warning_cannot_move_the_cursor():

@@ -195,6 +195,14 @@ def test_time_limit_ends_on_time_with_the_schedule_done() -> None:
     assert steps[-1].lr < 0.05 * max(step.lr for step in steps)
 
 
+def test_the_weights_left_are_those_last_said_to_be_kept() -> None:
+    run = make_run(epochs=6)
+    validations = of(finish(run), Validated)
+    kept = [event for event in validations if event.is_best][-1]
+    measured = read_card(run.model_path).metrics["validation"]
+    assert (measured["top1"], measured["loss"]) == (kept.top1, kept.loss)
+
+
 def test_early_stopping_ends_the_run() -> None:
     run = make_run(epochs=200, patience=1, lr=1e-9)
     assert of(finish(run), Finished)[0].reason == "early stopping"

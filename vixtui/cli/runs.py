@@ -53,7 +53,7 @@ def list_(json: Json = False) -> None:
                 run["state"],
                 run["preset"],
                 run["data"],
-                format_percent(run["best_validation_top1"]),
+                format_percent(run["validation_top1"]),
                 format_percent(run["test_top1"]),
             ]
             for run in found
@@ -116,7 +116,7 @@ runs_change.add_to(app)
 _RESULTS = {
     "state": "state",
     "epochs": "epochs",
-    "best_validation_top1": "best validation top-1",
+    "validation_top1": "validation top-1",
     "test_top1": "test top-1",
     "seconds": "training time",
     "peak_memory_bytes": "peak memory",
@@ -137,7 +137,7 @@ def describe(run: RunDirectory, config: RunConfig) -> dict[str, Any]:
         "preset": config.preset,
         "data": config.data.source,
         "epochs": progress.epochs[-1].epoch if progress.epochs else 0,
-        "best_validation_top1": summary.best,
+        "validation_top1": summary.best,
         "test_top1": summary.test,
         "seconds": summary.seconds,
         "peak_memory_bytes": progress.peak_memory_bytes or None,

@@ -75,7 +75,7 @@ def _training_facts(progress: RunProgress) -> list[tuple[str, str]]:
     facts = []
     if (best := progress.best) is not None:
         facts.append(
-            ("best validation", f"{format_percent(best.top1)} top-1 after epoch {best.epoch}")
+            ("kept weights", f"{format_percent(best.top1)} validation top-1, epoch {best.epoch}")
         )
     if (end := progress.finished) is not None:
         epochs = progress.last_step.epoch if progress.last_step else end.best_epoch

@@ -83,7 +83,10 @@ def train(
         typer.Option("--erase", help="Erased square, share of the side.", min=0, max=1),
     ] = None,
     patience: Annotated[
-        int | None, typer.Option("--patience", help="Stop after so many epochs no better.", min=0)
+        int | None,
+        typer.Option(
+            "--patience", help="Stop after so many epochs not clearly better; 0: never.", min=0
+        ),
     ] = None,
     redraw_features: Annotated[
         int | None,

@@ -54,7 +54,7 @@ class JsonView:
 
 
 class LineView:
-    """Says what happens in lines on stderr; of validations at most one a second and each best."""
+    """Says what happens in lines on stderr; of validations at most one a second, and each kept."""
 
     def __init__(self, run_id: str) -> None:
         self._run_id = run_id
@@ -120,7 +120,7 @@ def figures(progress: RunProgress) -> str:
     if step is None or progress.phase != "training":
         return progress.phase
     best = progress.best
-    top1 = f"best {format_percent(best.top1)}" if best else f"top-1 {format_percent(step.accuracy)}"
+    top1 = f"kept {format_percent(best.top1)}" if best else f"top-1 {format_percent(step.accuracy)}"
     parts = [
         f"epoch {step.epoch:.0f}",
         f"loss {step.loss:.3f}",
@@ -152,7 +152,7 @@ def describe(event: Event, progress: RunProgress, run_id: str) -> str | None:
 def _describe_validation(event: Validated, progress: RunProgress) -> str:
     trained = next((entry for entry in progress.epochs[-1:] if entry.epoch == event.epoch), None)
     loss = f"loss {trained.loss:.3f}  train {format_percent(trained.accuracy)}  " if trained else ""
-    mark = "  best" if event.is_best else ""
+    mark = "  kept" if event.is_best else ""
     return f"epoch {event.epoch:>3}  {loss}validation {format_percent(event.top1)}{mark}"
 
 

@@ -1,4 +1,4 @@
-"""The keeper of what is learned: the state for a resume, and the best weights."""
+"""The keeper of what is learned: the state for a resume, and the kept weights."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Keeper:
         return bool(self._setup.group.decide(self._run.model_path.exists()))
 
     def save_weights(self, metrics: dict[str, dict[str, float]]) -> None:
-        """Make the averaged weights, with what was measured of them, the run's best."""
+        """Keep the averaged weights, with what was measured of them, as the run's model."""
         if not self._setup.group.first:
             return
         card = replace(self._setup.card, metrics=metrics)

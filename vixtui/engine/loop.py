@@ -14,13 +14,14 @@ from vixtui.engine.learner import Update
 from vixtui.engine.reporter import Reporter
 from vixtui.engine.schedule import learning_rate
 from vixtui.engine.seeding import epoch_order
+from vixtui.engine.selection import is_gain, replaces_kept
 from vixtui.engine.setup import Setup
 from vixtui.engine.wishes import Wishes
 from vixtui.errors import UsageError
 from vixtui.runs import events
 
-# In a run limited by time, validation may take at most this share of it.
-_VALIDATION_SHARE = 0.1
+# In a run limited by time, validation and what it keeps may take at most this share of it.
+_VALIDATION_SHARE = 0.05
 
 
 class Loop:
@@ -156,19 +157,19 @@ class Loop:
         logits, _ = self._setup.logits(self._setup.learner.averaged, validation.images)
         scores = evaluate.score(logits, validation.labels)
         state.validated_step = state.step
-        better = (scores.top1, -scores.loss) > (state.best_top1, -state.best_loss)
-        if scores.top1 > state.best_top1:
-            state.gained_epoch = epoch
+        images = len(validation.labels)
+        if is_gain(scores.top1, since=state.gained_top1, images=images):
+            state.gained_epoch, state.gained_top1 = epoch, scores.top1
+        kept = replaces_kept(scores.top1, highest=state.highest_top1, images=images)
+        state.highest_top1 = max(state.highest_top1, scores.top1)
         measured = {"top1": scores.top1, "top5": scores.top5, "loss": scores.loss}
-        if better:
-            state.best_top1, state.best_loss = scores.top1, scores.loss
-            state.best_epoch = epoch
-            images = len(validation.labels)
+        if kept:
+            state.best_top1, state.best_epoch = scores.top1, epoch
             self._keeper.save_weights({"validation": measured | {"images": images}})
         self._reporter.write(
-            events.Validated, epoch=epoch, step=state.step, is_best=better, **measured
+            events.Validated, epoch=epoch, step=state.step, is_best=kept, **measured
         )
+        if kept:
+            self._keeper.save_state()
         self._validated_at = time.monotonic()
         self._validation_seconds = self._validated_at - started
-        if better:
-            self._keeper.save_state()

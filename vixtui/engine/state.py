@@ -32,8 +32,9 @@ class TrainState:
         elapsed_seconds: training time used so far, pauses left out.
         threads, precision: measured once, kept for ever: both change the last bits.
         micro_batch, recompute: what fitted memory so far; 0 and "" before anything was tried.
-        best_top1, best_loss, best_epoch: of the kept weights; validation.
-        gained_epoch: the last with a better validation top-1; for early stopping.
+        best_top1, best_epoch: of the kept weights; validation.
+        highest_top1: highest validation score, by which later weights are kept or not.
+        gained_top1, gained_epoch: when validation was last clearly better; for early stopping.
         validated_step: weight updates that the last validation came after.
         epoch_loss_sum, epoch_correct, epoch_images: sums over the current epoch so far.
     """
@@ -45,8 +46,9 @@ class TrainState:
     step: int = 0
     elapsed_seconds: float = 0.0
     best_top1: float = -1.0
-    best_loss: float = 0.0
     best_epoch: int = 0
+    highest_top1: float = -1.0
+    gained_top1: float = -1.0
     gained_epoch: int = 0
     validated_step: int = 0
     epoch_loss_sum: float = 0.0

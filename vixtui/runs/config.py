@@ -63,7 +63,8 @@ class Recipe:
         color_jitter: largest relative change of brightness, contrast and saturation.
         erase: side of an erased random square, as a fraction of the picture's side.
         mixup, cutmix: probability that a picture is blended with another, or gets a box of it.
-        patience: stop after so many epochs without a better validation top-1; 0 is never.
+        patience: stop after so many epochs without a validation top-1 better by more than its
+            standard error; 0 is never.
         redraw_features: draw Performer's random features anew every so many steps; 0 is never.
 
     Raises:

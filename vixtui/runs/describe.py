@@ -122,8 +122,8 @@ def event_text(event: Event) -> str | None:
                 f"{counted(event.threads, 'thread')}, {safe(event.precision)}"
             )
         case Validated():
-            best = ", best" if event.is_best else ""
-            return f"epoch {event.epoch}: {format_percent(event.top1)} validation{best}"
+            kept = ", kept" if event.is_best else ""
+            return f"epoch {event.epoch}: {format_percent(event.top1)} validation{kept}"
         case Warned():
             return f"warning: {safe(event.message)}"
         case MemoryRanOut():
@@ -133,7 +133,7 @@ def event_text(event: Event) -> str | None:
         case Resumed():
             return "goes on"
         case TestStarted():
-            return f"testing the best weights on {event.images:,} pictures"
+            return f"testing the kept weights on {event.images:,} pictures"
         case Tested():
             return f"test: {format_percent(event.top1)} right"
         case Stopped():

@@ -95,7 +95,11 @@ class EpochDone(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Validated(Event):
-    """Validation over all its pictures after `epoch`."""
+    """Validation over all its pictures after `epoch`.
+
+    `is_best`: these weights are kept as the run's best until later ones are. Later ones are, unless
+    they score worse than the highest score so far by more than its standard error.
+    """
 
     epoch: int
     step: int
@@ -148,7 +152,7 @@ class Resumed(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TestStarted(Event):
-    """Training is over; the best weights are being tested."""
+    """Training is over; the kept weights are being tested."""
 
     split: str
     images: int
@@ -156,7 +160,7 @@ class TestStarted(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tested(Event):
-    """The best weights on the test split; details in ``evaluation.json``."""
+    """The kept weights on the test split; details in ``evaluation.json``."""
 
     split: str
     top1: float
@@ -177,7 +181,8 @@ class Stopped(Event):
 class Finished(Event):
     """The last word of a whole run: `reason` is ``schedule``, ``time`` or ``early stopping``.
 
-    `seconds` is the time of training, the test left out.
+    `best_epoch` and `best_top1` (validation) are those of the kept weights; `seconds` is the time
+    of training, the test left out.
     """
 
     reason: str

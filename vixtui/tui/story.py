@@ -49,7 +49,7 @@ def facts(config: RunConfig | None, progress: RunProgress, state: str, *, ascii:
         rows.append(("Time", _time_words(progress)))
     if progress.best is not None:
         best = progress.best
-        rows.append(("Best", f"{format_percent(best.top1)} validation, epoch {best.epoch}"))
+        rows.append(("Kept", f"{format_percent(best.top1)} validation, epoch {best.epoch}"))
     if step is not None:
         rows.append(("Speed", f"{step.images_per_second:,.0f} pictures/s"))
     if config is not None:

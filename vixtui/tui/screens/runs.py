@@ -53,7 +53,7 @@ _COLUMNS = (
     Column("State", 10),
     Column("Model", 24, from_width=140),
     Column("Data", 10, from_width=100),
-    Column("Best", 7, "right"),
+    Column("Valid.", 7, "right"),
     Column("Test", 7, "right"),
     Column("Time", 7, "right", from_width=100),
     Column("Started", 10),
@@ -66,7 +66,7 @@ class RunsScreen(TabScreen):
     TAB = "runs"
     AUTO_FOCUS = "RowTable"
     HELP = """\
-Best is the highest validation accuracy, Test the accuracy of those weights on the test pictures.
+Valid. is the validation accuracy of the kept weights, Test their accuracy on the test pictures.
 
 A lost run is one whose engine went away without a word, for example in a power cut; r goes on
 from its last save.
@@ -279,7 +279,7 @@ def _comparison(summaries: Sequence[RunSummary]) -> Content:
     """
     configs = [summary.config for summary in summaries if summary.config is not None]
     rows = [
-        ("best validation", [format_percent(summary.best) for summary in summaries]),
+        ("validation", [format_percent(summary.best) for summary in summaries]),
         ("test", [format_percent(summary.test) for summary in summaries]),
     ]
     if len(configs) == len(summaries):

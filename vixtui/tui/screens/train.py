@@ -45,14 +45,14 @@ Loss is what training lowers; accuracy is the share of pictures named right. Tra
 are taken on pictures the model learns from, with their random changes, so they may lie below
 validation figures, which are taken on pictures it never learns from. Dots show the spread.
 
-Best is the epoch with the highest validation accuracy; its weights are kept and tested.
+Kept are the weights that will be tested: the latest, unless clearly worse than earlier ones.
 
 Memory: what the plan is predicted to need, within the limit that you set; and what the training
 was measured to take so far. The system does not hold it to the limit.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "pause", "Pause", tooltip="pause, or go on"),
-        Binding("s", "stop", "Stop", tooltip="save, stop, keep the best weights"),
+        Binding("s", "stop", "Stop", tooltip="save, stop, keep the weights"),
         Binding("y", "log_scale", "Log scale", tooltip="loss on a logarithmic scale"),
         Binding("l", "large_log", "Log", tooltip="all log lines"),
         Binding("r", "resume", "Resume", tooltip="go on with a stopped or failed run"),
