@@ -63,6 +63,15 @@ def test_options_reach_the_recipe(vixtui):
     assert config.plan.basis.endswith("; without pooling=class, dropout=0.1")
 
 
+def test_augmentation_off_changes_nothing_but_what_is_asked_for(vixtui):
+    assert vixtui(*QUICK, "--augment", "off", "--crop", "0.1").code == 0
+    config = _only_run().config()
+    recipe = config.recipe
+    assert not config.data.horizontal_flip
+    assert (recipe.crop, recipe.color_jitter, recipe.erase) == (0.1, 0, 0)
+    assert (recipe.trivial, recipe.mixup, recipe.cutmix) == (0, 0, 0)
+
+
 def test_stdout_is_pure_json(vixtui):
     result = vixtui(*QUICK, "--json")
     events = [json.loads(line) for line in result.out.splitlines()]

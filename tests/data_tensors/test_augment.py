@@ -6,8 +6,8 @@ from torch import Tensor
 
 from vixtui.data.augment import augment, draw
 
-OFF = {"crop": 0.0, "horizontal_flip": False, "color_jitter": 0.0, "erase": 0.0}
-ALL = {"crop": 0.125, "horizontal_flip": True, "color_jitter": 0.2, "erase": 0.25}
+OFF = {"crop": 0.0, "horizontal_flip": False, "color_jitter": 0.0, "erase": 0.0, "trivial": 0.0}
+ALL = {"crop": 0.125, "horizontal_flip": True, "color_jitter": 0.2, "erase": 0.25, "trivial": 1.0}
 
 
 def drawn(count: int, seed: int = 0) -> Tensor:
@@ -50,7 +50,7 @@ def test_augmentation_is_the_same_for_the_same_generator() -> None:
     assert not torch.equal(first, other)
 
 
-@pytest.mark.parametrize("setting", ["crop", "horizontal_flip", "color_jitter", "erase"])
+@pytest.mark.parametrize("setting", [*ALL])
 def test_augmentation_is_per_picture(setting) -> None:
     images = noise(1, 3, 32, 32).expand(32, -1, -1, -1)
 
@@ -58,6 +58,15 @@ def test_augmentation_is_per_picture(setting) -> None:
 
     different = {image.numpy().tobytes() for image in result}
     assert len(different) == 2 if setting == "horizontal_flip" else len(different) > 20
+
+
+def test_an_operation_comes_with_its_probability() -> None:
+    images = noise(400, 3, 8, 8)
+
+    result = augment(images, draws=drawn(400), **(OFF | {"trivial": 0.5}))
+
+    changed = (result - images.float() / 255).abs().flatten(1).amax(1) > 1e-6
+    assert 130 < changed.sum() < 230  # a few operations change nothing
 
 
 def test_a_flip_mirrors_about_every_second_picture() -> None:

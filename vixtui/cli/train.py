@@ -14,7 +14,7 @@ from vixtui.cli.options import Budget, Device, ImageSize, Json, Seed, Time
 from vixtui.cli.processes import Endpoint, Nnodes, NodeRank, Nproc, parse_nodes, share_of
 from vixtui.cli.question import DEFAULT_DATA
 from vixtui.models.config import Recompute
-from vixtui.runs.config import Precision
+from vixtui.runs.config import Augmentation, Precision
 
 if TYPE_CHECKING:
     from vixtui.data.sources import DataSource
@@ -67,6 +67,14 @@ def train(
     ema: Annotated[
         float | None,
         typer.Option("--ema", help="Decay of averaged weights; 0: off.", min=0, max=0.9999),
+    ] = None,
+    augment: Annotated[
+        Augmentation | None,
+        typer.Option(
+            "--augment",
+            help="Random changes; strong adds TrivialAugment, MixUp, CutMix. Default: light, "
+            "strong from 32 pixels and 1 h or 100 epochs.",
+        ),
     ] = None,
     flip: Annotated[
         bool | None, typer.Option("--flip/--no-flip", help="Mirror pictures at random.")
@@ -156,6 +164,8 @@ def train(
     source = open_source(data, seed=seed, image_size=image_size)
     if strict:
         _refuse_problems(source)
+    if flip is None and augment == "off":
+        flip = False
     if flip is not None:
         source = replace(source, horizontal_flip=flip)
     given = {
@@ -171,7 +181,9 @@ def train(
         "redraw_features": redraw_features,
     }
     overrides = {option: value for option, value in given.items() if value is not None}
-    recipe = default_recipe(source, epochs=epochs, seconds=seconds, **overrides)
+    recipe = default_recipe(
+        source, epochs=epochs, seconds=seconds, augmentation=augment, **overrides
+    )
     machine = probe(device)
     memory = resolve_budget(machine, budget, None if device == "auto" else device)
     if processes > 1:

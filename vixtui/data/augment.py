@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from vixtui.data.operations import operate
+
 # ITU-R BT.601 luma, as Pillow's conversion to grey.
 _LUMA = (0.299, 0.587, 0.114)
-_DRAWS = 8
+_DRAWS = 12
 
 
 def draw(count: int, generator: torch.Generator) -> Tensor:
@@ -23,8 +25,9 @@ def augment(
     horizontal_flip: bool,
     color_jitter: float,
     erase: float,
+    trivial: float = 0.0,
 ) -> Tensor:
-    """Shift, mirror, recolour and partly erase each picture of a batch.
+    """Shift, mirror, operate on, recolour and partly erase each picture of a batch.
 
     Each setting at 0 or False switches its part off; with all off the result is ``images / 255``.
     A picture's change follows from its row of `draws` alone, not from the pictures beside it.
@@ -41,12 +44,17 @@ def augment(
     Returns:
         float32 (b, c, h, w) in [0, 1].
     """
-    shift_y, shift_x, flip, *jitter, hole_y, hole_x = draws.to(images.device).unbind(1)  # (b,) each
+    draws = draws.to(images.device)
+    shift_y, shift_x, flip, *jitter, hole_y, hole_x = draws[:, :8].unbind(1)  # (b,) each
     if crop > 0:
         images = _shifted(images, shift_y, shift_x, crop)
     if horizontal_flip:
         images = torch.where((flip < 0.5).view(-1, 1, 1, 1), images.flip(3), images)
     x = images.to(torch.float32).div_(255)
+    if trivial > 0:
+        chance, choice, strength, sign = draws[:, 8:].unbind(1)
+        choice = torch.where(chance < trivial, choice, 1 - 2**-24)  # the last changes nothing
+        x = operate(x, choice=choice, strength=strength, sign=sign)
     if color_jitter > 0:
         x = _recoloured(x, [1 + color_jitter * (2 * draw - 1) for draw in jitter])
     if erase > 0:

@@ -151,6 +151,7 @@ class Learner:
             horizontal_flip=self._config.data.horizontal_flip,
             color_jitter=recipe.color_jitter,
             erase=recipe.erase,
+            trivial=recipe.trivial,
         )
 
     def _mixed(

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
 from vixtui.data.builtin import is_builtin
 from vixtui.data.sources import DataSource
-from vixtui.runs.config import Recipe
+from vixtui.runs.config import Augmentation, Recipe
 
 _BUILT_IN_SECONDS = 45.0
 _FOLDER_SECONDS = 300.0
+_LEVELS: MappingProxyType[Augmentation, dict[str, float]] = MappingProxyType(
+    {
+        "off": {
+            "crop": 0.0, "color_jitter": 0.0, "erase": 0.0,
+            "trivial": 0.0, "mixup": 0.0, "cutmix": 0.0,
+        },
+        "light": {},  # the defaults of a recipe
+        "strong": {"color_jitter": 0.0, "trivial": 1.0, "mixup": 0.2, "cutmix": 0.5},
+    }
+)  # fmt: skip
+# From here on a model of ours sees each picture so often that it would learn it by heart.
+_LONG_SECONDS, _LONG_EPOCHS = 3600.0, 100
+_SMALLEST_STRONG_SIDE, _SMALLEST_COLOURED_SIDE = 32, 16
 
 
 def default_seconds(source: str) -> float:
@@ -21,22 +35,37 @@ def default_seconds(source: str) -> float:
     return _BUILT_IN_SECONDS if is_builtin(source) else _FOLDER_SECONDS
 
 
+def suggested_augmentation(side: int, *, epochs: int | None, seconds: float | None) -> Augmentation:
+    """Return how strongly to change pictures when nobody says.
+
+    Strong from 32 pixels a `side` and 100 epochs or an hour; light below, since little is learned
+    of much altered pictures in a short time.
+    """
+    long = (epochs or 0) >= _LONG_EPOCHS or (seconds or 0) >= _LONG_SECONDS
+    return "strong" if long and side >= _SMALLEST_STRONG_SIDE else "light"
+
+
 def default_recipe(
     source: DataSource,
     *,
     epochs: int | None = None,
     seconds: float | None = None,
+    augmentation: Augmentation | None = None,
     **overrides: Any,
 ) -> Recipe:
     """Return a recipe for little data on a small machine.
 
     Args:
-        source: the pictures; tiny ones are neither recoloured nor erased.
+        source: the pictures; tiny ones are only shifted and mirrored.
         epochs, seconds: the limit; without either, `default_seconds`.
+        augmentation: a level instead of `suggested_augmentation`.
         overrides: any other field of `Recipe`.
     """
     if epochs is None and seconds is None:
         seconds = default_seconds(source.source)
-    if min(source.image_height, source.image_width) < 16:
-        overrides = {"color_jitter": 0.0, "erase": 0.0} | overrides
-    return Recipe(epochs=epochs, seconds=seconds, **overrides)
+    side = min(source.image_height, source.image_width)
+    level = augmentation or suggested_augmentation(side, epochs=epochs, seconds=seconds)
+    amounts: dict[str, Any] = dict(_LEVELS[level])
+    if level == "light" and side < _SMALLEST_COLOURED_SIDE:
+        amounts |= {"color_jitter": 0.0, "erase": 0.0}
+    return Recipe(epochs=epochs, seconds=seconds, **(amounts | overrides))

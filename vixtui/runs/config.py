@@ -18,6 +18,7 @@ SCHEMA_VERSION = 1
 _MAX_BYTES = 20_000_000  # 10,000 classes with long names fit
 
 Precision = Literal["auto", "fp32", "bf16"]
+Augmentation = Literal["off", "light", "strong"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,6 +63,7 @@ class Recipe:
         crop: random shift, as a fraction of the side.
         color_jitter: largest relative change of brightness, contrast and saturation.
         erase: side of an erased random square, as a fraction of the picture's side.
+        trivial: probability of one random operation on a picture (TrivialAugment).
         mixup, cutmix: probability that a picture is blended with another, or gets a box of it.
         patience: stop after so many epochs without a validation top-1 better by more than its
             standard error; 0 is never.
@@ -84,6 +86,7 @@ class Recipe:
     crop: float = 0.125
     color_jitter: float = 0.2
     erase: float = 0.25
+    trivial: float = 0.0
     mixup: float = 0.0
     cutmix: float = 0.0
     patience: int = 0

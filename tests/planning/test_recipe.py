@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from vixtui.data.sources import open_source
+from vixtui.planning.recipe import default_recipe, suggested_augmentation
+
+TINY = open_source("digits")
+PHOTOS = replace(TINY, image_height=64, image_width=64, in_channels=3)
+
+
+@pytest.mark.parametrize(
+    ("side", "limit", "level"),
+    [
+        (64, {"epochs": 99, "seconds": None}, "light"),
+        (64, {"epochs": 100, "seconds": None}, "strong"),
+        (64, {"epochs": None, "seconds": 300.0}, "light"),
+        (64, {"epochs": None, "seconds": 3600.0}, "strong"),
+        (28, {"epochs": 1000, "seconds": None}, "light"),
+    ],
+)
+def test_long_training_on_pictures_with_room_is_augmented_strongly(side, limit, level) -> None:
+    assert suggested_augmentation(side, **limit) == level
+
+
+def test_a_level_asked_for_wins_and_a_part_of_it_can_be_changed() -> None:
+    strong = default_recipe(PHOTOS, epochs=1, augmentation="strong", cutmix=0.1)
+    assert (strong.trivial, strong.cutmix) == (1, 0.1)
+    off = default_recipe(PHOTOS, epochs=500, augmentation="off")
+    assert off.crop == off.color_jitter == off.erase == off.trivial == off.mixup + off.cutmix == 0
+
+
+def test_tiny_pictures_keep_their_colours_and_pixels() -> None:
+    recipe = default_recipe(TINY, epochs=1)
+    assert (recipe.color_jitter, recipe.erase, recipe.trivial) == (0, 0, 0)
+    assert recipe.crop > 0
