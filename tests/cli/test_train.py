@@ -60,7 +60,7 @@ def test_options_reach_the_recipe(vixtui):
     assert config.data.horizontal_flip
     assert (config.seed, config.plan.precision, config.plan.recompute) == (9, "fp32", "mlp")
     assert (config.model.pooling, config.model.dropout) == ("class", 0.1)
-    assert config.plan.basis.endswith("; without pooling=class, dropout=0.1")
+    assert config.plan.basis.endswith("; without pooling=class, dropout = 0.1")
 
 
 def test_augmentation_off_changes_nothing_but_what_is_asked_for(vixtui):

@@ -13,7 +13,7 @@ from vixtui.planning import start
 from vixtui.planning.recommend import candidate
 from vixtui.planning.speed import read_speeds
 from vixtui.planning.start import prepare_run, task_of
-from vixtui.planning.types import Budget, Candidate
+from vixtui.planning.types import Budget, Candidate, Question
 from vixtui.runs.config import Recipe
 from vixtui.runs.directory import RunDirectory, list_runs
 from vixtui.runs.events import EventWriter, ModelBuilt
@@ -51,7 +51,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def plan() -> Candidate:
-    return candidate("vit:tiny", task_of(SOURCE), BUDGET, MACHINE)
+    return candidate("vit:tiny", Question(task=task_of(SOURCE), budget=BUDGET), MACHINE)
 
 
 def built(run: RunDirectory, images_per_second: float) -> None:

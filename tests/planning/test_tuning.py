@@ -7,29 +7,14 @@ from typing import Any
 import pytest
 
 from vixtui.errors import UsageError
-from vixtui.planning.tuning import tune
-from vixtui.planning.types import Candidate
+from vixtui.models.config import ModelConfig
+from vixtui.planning.tuning import tuned
 from vixtui.presets import preset
 
 
-def planned(name: str = "vin:small") -> Candidate:
-    return Candidate(
-        preset=name,
-        title="A model",
-        model=preset(name).model_config(
-            image_height=32, image_width=32, in_channels=3, num_classes=10
-        ),
-        parameters=1,
-        batch_size=64,
-        micro_batch=64,
-        peak_bytes=1,
-        peak_basis="predicted",
-        seconds_per_epoch=1.0,
-        time_basis="predicted",
-        accuracy=None,
-        accuracy_basis="not measured",
-        fits=True,
-        reason="",
+def small_vin() -> ModelConfig:
+    return preset("vin:small").model_config(
+        image_height=32, image_width=32, in_channels=3, num_classes=10
     )
 
 
@@ -45,13 +30,11 @@ def planned(name: str = "vin:small") -> Candidate:
     ],
 )
 def test_an_option_is_a_number_a_truth_or_a_word(text: str, name: str, value: Any) -> None:
-    assert getattr(tune(planned(), [text]).model, name) == value
+    assert getattr(tuned(small_vin(), [text]), name) == value
 
 
-def test_the_prediction_says_what_it_does_not_count() -> None:
-    tuned = tune(planned(), ["dropout=0.1", "positions=rotary"])
-    assert tuned.peak_basis == "predicted; without dropout=0.1, positions=rotary"
-    assert tune(planned(), []) == planned()
+def test_without_a_wish_the_model_is_the_presets() -> None:
+    assert tuned(small_vin(), []) == small_vin()
 
 
 @pytest.mark.parametrize(
@@ -71,5 +54,5 @@ def test_the_prediction_says_what_it_does_not_count() -> None:
 )
 def test_what_cannot_be_is_refused_with_a_reason(text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message) as caught:
-        tune(planned(), [text])
+        tuned(small_vin(), [text])
     assert caught.value.where == "--set"

@@ -25,10 +25,10 @@ from vixtui.runs.directory import (
     list_runs,
     new_run_id,
     newest_model,
-    remove_run,
     rename_run,
 )
 from vixtui.runs.lock import acquire
+from vixtui.runs.removal import remove_run
 
 MakeRun = Callable[[str], RunDirectory]
 ENDINGS: dict[str, tuple[type[e.Event], dict[str, Any]]] = {

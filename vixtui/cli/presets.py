@@ -66,7 +66,7 @@ def show(
     from vixtui.hardware.probe import probe
     from vixtui.planning.budget import resolve_budget
     from vixtui.planning.recommend import candidate
-    from vixtui.planning.types import Task
+    from vixtui.planning.types import Question, Task
     from vixtui.presets import preset as find
     from vixtui.text import format_bytes, format_count, format_seconds
 
@@ -79,7 +79,8 @@ def show(
         images=2000,
     )
     machine = probe("auto")
-    needs = candidate(found.name, task, resolve_budget(machine), machine)
+    question = Question(task=task, budget=resolve_budget(machine))
+    needs = candidate(found.name, question, machine)
     if json:
         output.print_json(
             {"name": found.name, "title": found.title, "summary": found.summary, **asdict(needs)}

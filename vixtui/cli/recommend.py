@@ -14,9 +14,10 @@ from vixtui.cli.options import Budget, Data, Device, ImageSize, Json, Time
 
 if TYPE_CHECKING:
     from vixtui.cli.question import Hardware
-    from vixtui.planning.recommend import Question
+    from vixtui.planning.needs import Need
+    from vixtui.planning.recommend import Knowledge
     from vixtui.planning.types import Budget as MemoryBudget
-    from vixtui.planning.types import Candidate
+    from vixtui.planning.types import Candidate, Question
 
 _SHOWN = 10
 _SIMULATED = "simulated"
@@ -46,7 +47,7 @@ def recommend(
         str | None,
         typer.Option(
             "--for",
-            help="Only tell what this preset needs at each micro-batch.",
+            help="Only tell what this preset needs, by micro-batch, precision and recomputing.",
             autocompletion=complete_preset,
             metavar="PRESET",
         ),
@@ -71,7 +72,7 @@ def recommend(
     """
     from vixtui.cli.question import describe_task, find_hardware, find_task
     from vixtui.errors import UsageError
-    from vixtui.planning.recommend import Question
+    from vixtui.planning.types import Question
     from vixtui.units import parse_seconds
 
     if preset is not None and (time is not None or show_all):
@@ -96,8 +97,14 @@ def print_default_recommendation() -> None:
     recommend()
 
 
-def require_fit(candidates: Sequence[Candidate], question: Question) -> Candidate:
+def require_fit(
+    candidates: Sequence[Candidate], question: Question, knowledge: Knowledge
+) -> Candidate:
     """Return the best candidate that fits.
+
+    Args:
+        candidates: as considered, best first.
+        question, knowledge: with which they were considered.
 
     Raises:
         UsageError: when there are no candidates: no preset can take the pictures.
@@ -115,7 +122,13 @@ def require_fit(candidates: Sequence[Candidate], question: Question) -> Candidat
             return candidate
     budget = question.budget
     nearest = min(candidates, key=lambda candidate: candidate.peak_bytes)
-    smaller = largest_pictures_that_fit(question, [entry.preset for entry in candidates])
+    if nearest.peak_bytes <= budget.bytes:
+        raise DoesNotFitError(
+            f"nothing fits {format_bytes(budget.bytes)}: {nearest.remembered}",
+            where=nearest.preset,
+            remedy="choose a smaller preset, smaller pictures or a larger --budget",
+        )
+    smaller = largest_pictures_that_fit(question, [entry.preset for entry in candidates], knowledge)
     raise DoesNotFitError(
         f"nothing fits {format_bytes(budget.bytes)}",
         where=f"{budget.device}, {budget.source}",
@@ -151,19 +164,21 @@ def print_candidates(
         seconds: time for the training; adds a column of how many epochs that is.
         simulated: whether to mark each line as an answer for a GPU that is not here.
     """
+    from vixtui.planning.words import describe_way, short_way
     from vixtui.text import format_bytes, format_count, format_percent, format_seconds
 
-    columns = ["preset", "weights", "peak", "batch", "epoch", "epochs", "top-1", "why"]
+    columns = ["preset", "weights", "peak", "batch", "computed", "epoch", "epochs", "top-1", "why"]
     rows = []
     for entry in candidates:
-        split = f"{entry.micro_batch}×{-(-entry.batch_size // max(1, entry.micro_batch))}"
-        whole = entry.micro_batch >= entry.batch_size
+        split = f"{entry.micro_batch}×{entry.passes}"
+        whole = entry.passes == 1
         rows.append(
             [
                 entry.preset,
                 format_count(entry.parameters),
                 format_bytes(entry.peak_bytes),
                 (str(entry.batch_size) if whole else split) if entry.fits else "–",
+                short_way(entry) if entry.fits else "–",
                 format_seconds(entry.seconds_per_epoch),
                 f"{seconds / entry.seconds_per_epoch:.0f}" if seconds else "",
                 format_percent(entry.accuracy),
@@ -172,13 +187,17 @@ def print_candidates(
         )
     if not seconds:
         columns.remove("epochs")
-        rows = [row[:5] + row[6:] for row in rows]
-    _print_table(columns, rows, texts=("preset", "why"), simulated=simulated)
+        rows = [row[:6] + row[7:] for row in rows]
+    _print_table(columns, rows, texts=("preset", "computed", "why"), simulated=simulated)
     if candidates:
         best = candidates[0]
         _say(f"peak: {best.peak_basis}", simulated=simulated)
         _say(f"epoch: {best.time_basis}", simulated=simulated)
         _say(f"top-1: {best.accuracy_basis}", simulated=simulated)
+        _say(f"{best.preset}: {describe_way(best)}", simulated=simulated)
+    for entry in candidates:
+        if entry.remembered:
+            _say(f"{entry.preset}: {entry.remembered}", simulated=simulated)
 
 
 def _print_table(
@@ -191,8 +210,8 @@ def _print_table(
         columns,
         rows,
         numeric=numeric,
-        whole=("preset", "hardware"),
-        optional=("weights", "batch"),
+        whole=("preset", "hardware", "computed"),
+        optional=("weights", "batch", "computed"),
     )
 
 
@@ -208,11 +227,12 @@ def _tell_ranking(
     Raises:
         DoesNotFitError: when none fits.
     """
-    from vixtui.planning.recommend import consider_all, ranked, read_knowledge, shortlist
+    from vixtui.planning.ranking import ranked, shortlist
+    from vixtui.planning.recommend import consider_all, read_knowledge
 
     knowledge = read_knowledge(question, hardware.throughput)
     candidates = ranked(consider_all(question, knowledge), question.seconds)
-    require_fit(candidates, question)
+    require_fit(candidates, question, knowledge)
     if not show_all:
         candidates = shortlist(candidates, _SHOWN)
     simulated = hardware.simulated is not None
@@ -234,7 +254,6 @@ def _tell_needs(
     """
     from vixtui.planning.recommend import needs
     from vixtui.presets import preset
-    from vixtui.text import format_bytes
 
     found, name = needs(name, question), preset(name).name
     fitting = [need for need in found if need.peak_bytes <= question.budget.bytes]
@@ -244,9 +263,11 @@ def _tell_needs(
             {
                 "micro_batch": need.micro_batch,
                 "passes": need.passes,
+                "precision": need.precision,
+                "recompute": need.recompute,
                 "peak_bytes": need.peak_bytes,
                 "peak_basis": need.basis,
-                "fits": need in fitting,
+                "fits": need.peak_bytes <= question.budget.bytes,
                 _SIMULATED: simulated,
             }
             for need in found
@@ -254,21 +275,31 @@ def _tell_needs(
         output.print_json({**_asked(question, hardware), "preset": name, "needs": entries})
         return
     _introduce(hardware, f"{name} {heading}, {question.step_images} a weight update")
-    rows = [
-        [
-            str(need.micro_batch),
-            str(need.passes),
-            format_bytes(need.peak_bytes),
-            "yes" if need in fitting else "no",
-        ]
-        for need in found
-    ]
-    columns = ["micro-batch", "passes", "peak", "fits"]
-    _print_table(columns, rows, texts=("fits",), simulated=simulated)
-    _say(f"peak: {found[0].basis}", simulated=simulated)
+    columns = ["micro-batch", "passes", "recompute", "fp32", "bf16", "fits"]
+    rows = _rows_of_needs(found, question.budget.bytes)
+    _print_table(columns, rows, texts=("recompute", "fits"), simulated=simulated)
+    _say(f"fp32, bf16: peak, {found[0].basis}", simulated=simulated)
     if not fitting:
         least = min(need.peak_bytes for need in found)
         _say(f"it fits with --budget {budget_that_holds(least)}", simulated=simulated)
+
+
+def _rows_of_needs(found: Sequence[Need], budget_bytes: int) -> list[list[str]]:
+    """Return a row for each level of recomputing and micro-batch, both precisions side by side."""
+    from vixtui.text import format_bytes
+
+    by_precision = {
+        precision: [need for need in found if need.precision == precision]
+        for precision in ("fp32", "bf16")
+    }
+    rows = []
+    for pair in zip(*by_precision.values(), strict=True):
+        fitting = [need.precision for need in pair if need.peak_bytes <= budget_bytes]
+        fits = "yes" if len(fitting) == len(pair) else " ".join(fitting) or "no"
+        first = pair[0]
+        way = [str(first.micro_batch), str(first.passes), first.recompute]
+        rows.append([*way, *(format_bytes(need.peak_bytes) for need in pair), fits])
+    return rows
 
 
 def _asked(question: Question, hardware: Hardware) -> dict[str, Any]:

@@ -108,7 +108,8 @@ def rm(
     import sys
 
     from vixtui.errors import UsageError
-    from vixtui.runs.directory import find_run, remove_run
+    from vixtui.runs.directory import find_run
+    from vixtui.runs.removal import remove_run
     from vixtui.text import safe
 
     found = find_run(run)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vixtui.data.sources import DataSource
     from vixtui.hardware.machine import Machine
     from vixtui.planning.types import Budget as MemoryBudget
-    from vixtui.planning.types import Candidate
+    from vixtui.planning.types import Candidate, Question
     from vixtui.runs.config import Recipe
 
 
@@ -114,14 +114,19 @@ def train(
         int, typer.Option("--threads", help="CPU threads; 0: measure.", min=0, max=1024)
     ] = 0,
     precision: Annotated[
-        Precision, typer.Option("--precision", help="auto measures which is faster.")
-    ] = "auto",
-    recompute: Annotated[
-        Recompute,
+        Precision | None,
         typer.Option(
-            "--recompute", help="Less memory for more time: mlp, block; fast: the opposite."
+            "--precision", help="auto measures which is faster. Default: that, if both fit."
         ),
-    ] = "none",
+    ] = None,
+    recompute: Annotated[
+        Recompute | None,
+        typer.Option(
+            "--recompute",
+            help="Less memory for more time: mlp, block; fast: the opposite. "
+            "Default: the fastest that fits.",
+        ),
+    ] = None,
     device: Device = "auto",
     nproc: Nproc = 1,
     nnodes: Nnodes = 1,
@@ -148,8 +153,8 @@ def train(
     from vixtui.hardware.probe import probe
     from vixtui.planning.budget import resolve_budget
     from vixtui.planning.recipe import default_recipe
-    from vixtui.planning.start import prepare_run
-    from vixtui.planning.tuning import tune
+    from vixtui.planning.start import prepare_run, task_of
+    from vixtui.planning.types import Question
     from vixtui.runs.process import join_training, start_training
     from vixtui.units import parse_seconds
 
@@ -189,8 +194,15 @@ def train(
     if processes > 1:
         memory = share_of(memory, nproc)
     share = ceil(recipe.batch_size / processes)
-    choice = _choose(preset, source, memory, machine, replace(recipe, batch_size=share))
-    choice = tune(choice, model_options or [])
+    question = Question(
+        task=task_of(source),
+        budget=memory,
+        batch_size=share,
+        seconds=recipe.seconds,
+        precision=precision,
+        recompute=recompute,
+    )
+    choice = _choose(preset, question, machine, tuple(model_options or ()))
     run = prepare_run(
         source,
         choice,
@@ -198,8 +210,6 @@ def train(
         recipe,
         seed=seed,
         threads=threads,
-        precision=precision,
-        recompute=recompute,
         nproc=nproc,
         name=name,
     )
@@ -237,32 +247,26 @@ def _refuse_problems(source: DataSource) -> None:
 
 
 def _choose(
-    preset: str | None,
-    source: DataSource,
-    budget: MemoryBudget,
-    machine: Machine,
-    recipe: Recipe,
+    preset: str | None, question: Question, machine: Machine, changes: tuple[str, ...]
 ) -> Candidate:
-    """Return the named preset, or the best that fits.
+    """Return the named preset, or the best that fits; in either case with `changes`.
 
     Raises:
         DoesNotFitError: when it does not fit the budget.
     """
     from vixtui.cli.recommend import require_fit
-    from vixtui.planning.recommend import Question, candidate, recommend
-    from vixtui.planning.start import task_of
+    from vixtui.planning.ranking import ranked
+    from vixtui.planning.recommend import candidate, consider_all, knowledge_here
 
-    task = task_of(source)
-    question = Question(task=task, budget=budget, batch_size=recipe.batch_size)
+    knowledge = knowledge_here(question, machine)
     if preset is None:
-        ranked = recommend(
-            task, budget, machine, batch_size=recipe.batch_size, seconds=recipe.seconds
-        )
-        return require_fit(ranked, question)
-    named = candidate(
-        preset, task, budget, machine, batch_size=recipe.batch_size, seconds=recipe.seconds
-    )
-    return require_fit([named], question)
+        candidates = ranked(consider_all(question, knowledge), question.seconds)
+        best = require_fit(candidates, question, knowledge)
+        if not changes:
+            return best
+        preset = best.preset
+    question = replace(question, changes=changes)
+    return require_fit([candidate(preset, question, machine)], question, knowledge)
 
 
 def _narrate(
@@ -274,6 +278,7 @@ def _narrate(
     chosen_here: bool,
 ) -> None:
     from vixtui.cli.recommend import describe_budget
+    from vixtui.planning.words import describe_way
     from vixtui.text import format_bytes, format_seconds
 
     for remark in source.notes:
@@ -284,6 +289,9 @@ def _narrate(
     narrate.note(
         f"memory: {format_bytes(choice.peak_bytes)} predicted, budget {describe_budget(budget)}"
     )
+    narrate.note(f"each update: {describe_way(choice)}")
+    if choice.remembered:
+        narrate.note(choice.remembered)
 
 
 def _download(name: str) -> None:

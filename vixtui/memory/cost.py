@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from operator import attrgetter
 
 from vixtui.memory.execution import Execution
 from vixtui.memory.figures import BASIS_CLASSES, PresetFigures, StepFigures
@@ -104,16 +102,18 @@ def _interpolate(
 ) -> float:
     """Return a figure at the model's patch size and tokens: `over_tokens`, linear in patch area."""
     patch, (rows, columns) = model.patch_size, model.grid
-    steps = sorted(figures.steps, key=attrgetter("patch_size", "tokens"))
-    at: dict[int, float] = {
-        size: over_tokens([(step.tokens, value(step)) for step in group], rows * columns)
-        for size, group in groupby(steps, key=attrgetter("patch_size"))
-    }
-    low = max(size for size in at if size <= patch)
-    high = min(size for size in at if size >= patch)
+    sizes = {step.patch_size for step in figures.steps}
+    low = max(size for size in sizes if size <= patch)
+    high = min(size for size in sizes if size >= patch)
+
+    def at(size: int) -> float:
+        # Only the two sizes around the model's: planning asks for thousands of costs.
+        points = [(step.tokens, value(step)) for step in figures.steps if step.patch_size == size]
+        return over_tokens(sorted(points), rows * columns)
+
     if low == high:
-        return at[low]
-    return at[low] + (at[high] - at[low]) * (patch**2 - low**2) / (high**2 - low**2)
+        return at(low)
+    return at(low) + (at(high) - at(low)) * (patch**2 - low**2) / (high**2 - low**2)
 
 
 def _through_three(points: Points, tokens: int) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from vixtui.errors import UsageError
@@ -10,7 +10,15 @@ from vixtui.hardware.machine import Machine
 from vixtui.memory.figures import read_figures
 from vixtui.models.config import ModelConfig
 from vixtui.planning.accuracy import Measurement, comparable, read_measurements
-from vixtui.planning.needs import Need, largest_fit, micro_batches, model_for, need
+from vixtui.planning.experience import (
+    NO_CORRECTION,
+    Correction,
+    memory_correction,
+    remembered_limit,
+)
+from vixtui.planning.needs import Need, PresetNeeds, preset_needs
+from vixtui.planning.ranking import ranked
+from vixtui.planning.search import find_way, levels, precisions, step_seconds
 from vixtui.planning.speed import (
     MeasuredSpeed,
     Throughput,
@@ -19,15 +27,11 @@ from vixtui.planning.speed import (
     measured_speed,
     read_speeds,
 )
-from vixtui.planning.types import Budget, Candidate, Task
+from vixtui.planning.types import Candidate, Question
 from vixtui.presets import Preset, all_presets, preset
-from vixtui.text import format_bytes, format_seconds
+from vixtui.runs.config import Precision
+from vixtui.runs.lessons import Lesson, read_lessons
 
-BATCH_SIZE = 64
-# With fewer passes over the pictures a model has hardly begun to learn.
-_FEWEST_EPOCHS = 3
-# Exact softmax attention, fused: what the others have to be better than.
-_YARDSTICK = "vit"
 # Sides of pictures that are proposed where nothing fits, in pixels.
 _SMALLER_SIDES = (384, 256, 224, 192, 160, 128, 96, 64, 48, 32, 24, 16, 8)
 
@@ -40,99 +44,76 @@ class Knowledge:
         accuracies: comparable measurements by preset name.
         speeds: of earlier runs on the budget's device, newest first.
         throughput: of that device.
+        lessons: what runs on that device teach about memory, newest first.
+        correction: of predicted memory.
     """
 
     accuracies: Mapping[str, Measurement]
     speeds: tuple[MeasuredSpeed, ...]
     throughput: Throughput
+    lessons: tuple[Lesson, ...] = ()
+    correction: Correction = NO_CORRECTION
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Question:
-    """What is asked: see `recommend`."""
-
-    task: Task
-    budget: Budget
-    batch_size: int = BATCH_SIZE
-    seconds: float | None = None
-
-    @property
-    def on_cpu(self) -> bool:
-        """Whether the budget is one of RAM."""
-        return self.budget.device == "cpu"
-
-    @property
-    def step_images(self) -> int:
-        """Pictures a weight update: the batch size, or all there are."""
-        return max(1, min(self.batch_size, self.task.images))
-
-
-def recommend(
-    task: Task,
-    budget: Budget,
-    machine: Machine,
-    *,
-    batch_size: int = BATCH_SIZE,
-    seconds: float | None = None,
-) -> list[Candidate]:
+def recommend(question: Question, machine: Machine) -> list[Candidate]:
     """Return every preset that can take the task's pictures, best first.
 
     Those that fit come before those that do not; of the latter, the nearest miss comes first.
 
     Args:
-        task: what is to be learned.
-        budget: memory that may be used, and where.
+        question: what is asked.
         machine: whose cores are used.
-        batch_size: pictures a weight update.
-        seconds: training time, if limited; presets too slow for it go behind the others.
     """
-    question = Question(task=task, budget=budget, batch_size=batch_size, seconds=seconds)
-    throughput = device_throughput(budget.device, machine.cores)
-    return ranked(consider_all(question, read_knowledge(question, throughput)), seconds)
+    knowledge = knowledge_here(question, machine)
+    return ranked(consider_all(question, knowledge), question.seconds)
 
 
-def candidate(
-    preset_name: str,
-    task: Task,
-    budget: Budget,
-    machine: Machine,
-    *,
-    batch_size: int = BATCH_SIZE,
-    seconds: float | None = None,
-) -> Candidate:
+def candidate(preset_name: str, question: Question, machine: Machine) -> Candidate:
     """Return one preset measured against a budget; arguments as for `recommend`.
 
     Raises:
-        UsageError: for an unknown preset, or one that cannot take the task's pictures.
+        UsageError: for an unknown preset, one that cannot take the task's pictures, or changes
+            that its model cannot have.
     """
-    question = Question(task=task, budget=budget, batch_size=batch_size, seconds=seconds)
     chosen = preset(preset_name)
-    throughput = device_throughput(budget.device, machine.cores)
     try:
-        return consider(chosen, question, read_knowledge(question, throughput))
+        found = consider(chosen, question, knowledge_here(question, machine))
     except ValueError as error:
         raise _cannot_take(chosen, error, "--preset") from error
+    return ranked([found], question.seconds)[0]
 
 
 def needs(preset_name: str, question: Question, *, option: str = "--for") -> list[Need]:
-    """Return what a preset needs at each micro-batch, the smallest first, whatever the budget.
+    """Return what a preset needs in each precision, at each level of recomputing and micro-batch.
 
     Args:
         preset_name: ``variant`` or ``variant:size``.
-        question: its budget only tells the device.
+        question: its budget only tells the device; it may fix precision or recomputing.
         option: named in errors.
 
     Raises:
         UsageError: for an unknown preset, or one that cannot take the task's pictures.
     """
-    chosen, batch_size = preset(preset_name, option=option), question.step_images
+    chosen = preset(preset_name, option=option)
     try:
+        found = _needs_of(chosen.name, question)
+        kinds: tuple[Precision, ...] = ("fp32", "bf16")
+        if question.precision is not None:
+            kinds = (question.precision,)
         return [
-            need(chosen.name, question.task, micro_batch, batch_size, on_cpu=question.on_cpu)
-            for micro_batch in micro_batches(batch_size)
+            found.at(micro_batch, precision, recompute)
+            for recompute in levels(found, question)
+            for precision in kinds
+            for micro_batch in _doubling(question.step_images)
         ]
     except ValueError as error:
         raise _cannot_take(chosen, error, option) from error
+
+
+def _doubling(batch_size: int) -> list[int]:
+    """Return 1, 2, 4 … and the whole batch."""
+    powers = [1 << power for power in range(batch_size.bit_length())]
+    return sorted({*powers, batch_size})
 
 
 def _cannot_take(chosen: Preset, error: ValueError, option: str) -> UsageError:
@@ -141,6 +122,11 @@ def _cannot_take(chosen: Preset, error: ValueError, option: str) -> UsageError:
         where=option,
         remedy="choose another preset or --image-size",
     )
+
+
+def knowledge_here(question: Question, machine: Machine) -> Knowledge:
+    """Return what is known about training on a device of this machine."""
+    return read_knowledge(question, device_throughput(question.budget.device, machine.cores))
 
 
 def read_knowledge(question: Question, throughput: Throughput) -> Knowledge:
@@ -152,6 +138,7 @@ def read_knowledge(question: Question, throughput: Throughput) -> Knowledge:
     """
     task, device = question.task, question.budget.device
     speeds = tuple(speed for speed in read_speeds() if speed.device == device)
+    lessons = tuple(lesson for lesson in read_lessons() if lesson.device == device)
     return Knowledge(
         accuracies=comparable(
             read_measurements(),
@@ -160,6 +147,8 @@ def read_knowledge(question: Question, throughput: Throughput) -> Knowledge:
         ),
         speeds=speeds,
         throughput=corrected(throughput, speeds, read_figures().presets),
+        lessons=lessons,
+        correction=memory_correction(lessons, on_cpu=question.on_cpu),
     )
 
 
@@ -173,131 +162,97 @@ def consider_all(question: Question, knowledge: Knowledge) -> Iterator[Candidate
 
 
 def consider(chosen: Preset, question: Question, knowledge: Knowledge) -> Candidate:
-    """Return how a preset does.
+    """Return how a preset does; `ranked` gives the reason.
 
     Raises:
+        UsageError: for changes that its model cannot have.
         ValueError: when it cannot take such pictures.
     """
-    found = _largest_fit(chosen.name, question)
-    model = model_for(chosen.name, question.task)
-    seconds_per_epoch, time_basis = _epoch_time(chosen.name, model, found, question, knowledge)
+    found, correction = _needs_of(chosen.name, question), knowledge.correction
+    budget = question.budget.bytes
+    limit = remembered_limit(knowledge.lessons, chosen.name, found, budget)
+    allowed = correction.allowed(budget)
+    if limit is not None:
+        allowed = min(allowed, limit.bytes)
+    need = find_way(found, question, allowed, knowledge.throughput)
+    if limit is not None and _is_free(found, question, need, knowledge):
+        limit = None
+    seconds_per_epoch, time_basis = _epoch_time(chosen.name, found.model, need, question, knowledge)
     accuracy = knowledge.accuracies.get(chosen.name)
-    fits = found.peak_bytes <= question.budget.bytes
     return Candidate(
         preset=chosen.name,
         title=chosen.title,
-        model=model,
-        parameters=found.cost.parameters,
-        batch_size=found.batch_size,
-        micro_batch=found.micro_batch,
-        peak_bytes=found.peak_bytes,
-        peak_basis=found.basis,
+        model=found.model,
+        parameters=need.parameters,
+        batch_size=need.batch_size,
+        micro_batch=need.micro_batch,
+        precision=need.precision,
+        recompute=need.recompute,
+        peak_bytes=correction.applied(need.peak_bytes),
+        uncorrected_bytes=need.peak_bytes,
+        peak_basis=_peak_basis(need, question, correction),
         seconds_per_epoch=seconds_per_epoch,
         time_basis=time_basis,
         accuracy=accuracy.top1 if accuracy else None,
         accuracy_basis=accuracy.basis if accuracy else "not measured",
-        fits=fits,
-        reason=_reason(fits, found.peak_bytes, seconds_per_epoch, question),
+        remembered=f"memory ran out in run {limit.run}" if limit else "",
+        fits=need.peak_bytes <= allowed,
+        reason="",
     )
 
 
-def ranked(candidates: Iterable[Candidate], seconds: float | None = None) -> list[Candidate]:
-    """Return candidates best first: what fits, in time, by measured accuracy, then by speed."""
-
-    def key(entry: Candidate) -> tuple[bool, float, float, float]:
-        if not entry.fits:
-            return True, entry.peak_bytes, 0.0, 0.0
-        accuracy = -1.0 if entry.accuracy is None else entry.accuracy
-        slow = _too_slow(entry.seconds_per_epoch, seconds)
-        return False, slow, -accuracy, entry.seconds_per_epoch
-
-    ordered = sorted(candidates, key=key)
-    return [replace(entry, reason=entry.reason or _compare(entry, ordered[0])) for entry in ordered]
-
-
-def shortlist(candidates: Sequence[Candidate], most: int) -> list[Candidate]:
-    """Return the best `most` that fit, then the best plain ViT if it is not among them.
-
-    Args:
-        candidates: best first.
-        most: how many to show; the ViT comes on top, also when it does not fit.
-    """
-    listed = [entry for entry in candidates if entry.fits][:most]
-    vits = (entry for entry in candidates if preset(entry.preset).variant == _YARDSTICK)
-    best = next(vits, None)
-    return listed if best is None or best in listed else [*listed, best]
-
-
 def largest_pictures_that_fit(
-    question: Question, preset_names: Collection[str]
+    question: Question, preset_names: Collection[str], knowledge: Knowledge
 ) -> tuple[int, str] | None:
     """Return a smaller side of square pictures in pixels and the preset that then fits, or None.
 
     Args:
         question: for pictures with which nothing fits.
         preset_names: who may answer.
+        knowledge: with which they were considered.
     """
     task = question.task
+    allowed = knowledge.correction.allowed(question.budget.bytes)
     for side in _SMALLER_SIDES:
         if side >= min(task.image_height, task.image_width):
             continue
         smaller = replace(question, task=replace(task, image_height=side, image_width=side))
         for name in preset_names:
             try:
-                found = _largest_fit(name, smaller)
+                found = _needs_of(name, smaller)
+                every = [kind for choices in precisions(smaller) for kind in choices]
+                least = found.smallest(every, levels(found, smaller)[-1:])
             except ValueError:
                 continue
-            if found.peak_bytes <= question.budget.bytes:
+            if least.peak_bytes <= allowed:
                 return side, name
     return None
 
 
-def _compare(entry: Candidate, first: Candidate) -> str:
-    """Return why a candidate ranks where it does, in a few words."""
-    if entry.accuracy is None:
-        return "accuracy not measured"
-    if entry is first or first.accuracy is None:
-        return "best measured"
-    points = 100 * (first.accuracy - entry.accuracy)
-    behind = "same accuracy" if f"{points:.1f}" == "0.0" else f"−{points:.1f} points"
-    return f"{behind}, {first.seconds_per_epoch / entry.seconds_per_epoch:.1f}× speed"
-
-
-def _largest_fit(name: str, question: Question) -> Need:
-    return largest_fit(
-        name,
-        question.task,
-        question.step_images,
-        question.budget.bytes,
-        on_cpu=question.on_cpu,
+def _needs_of(name: str, question: Question) -> PresetNeeds:
+    return preset_needs(
+        name, question.task, question.step_images, question.changes, on_cpu=question.on_cpu
     )
 
 
+def _is_free(found: PresetNeeds, question: Question, need: Need, knowledge: Knowledge) -> bool:
+    """Tell whether a remembered limit changes nothing about what is chosen."""
+    allowed = knowledge.correction.allowed(question.budget.bytes)
+    return find_way(found, question, allowed, knowledge.throughput) == need
+
+
+def _peak_basis(need: Need, question: Question, correction: Correction) -> str:
+    left_out = f"without {', '.join(question.changes)}" if question.changes else ""
+    return "; ".join(filter(None, (need.basis, left_out, correction.basis)))
+
+
 def _epoch_time(
-    name: str, model: ModelConfig, found: Need, question: Question, knowledge: Knowledge
+    name: str, model: ModelConfig, need: Need, question: Question, knowledge: Knowledge
 ) -> tuple[float, str]:
     """Return seconds an epoch and where the figure comes from."""
     images = question.task.images
     known = measured_speed(knowledge.speeds, name, model)
     if known is not None:
         return images / known.images_per_second, f"measured in run {known.run}"
-    steps = images / found.batch_size
-    return steps * knowledge.throughput.step_seconds(found.cost), knowledge.throughput.basis
-
-
-def _too_slow(seconds_per_epoch: float, seconds: float | None) -> bool:
-    return seconds is not None and seconds < _FEWEST_EPOCHS * seconds_per_epoch
-
-
-def _reason(
-    fits: bool,
-    peak_bytes: int,
-    seconds_per_epoch: float,
-    question: Question,
-) -> str:
-    """Return what is wrong with a candidate by itself; `ranked` compares the others."""
-    if not fits:
-        return f"needs {format_bytes(peak_bytes)}"
-    if question.seconds is not None and _too_slow(seconds_per_epoch, question.seconds):
-        return f"too slow for {format_seconds(question.seconds)}"
-    return ""
+    steps = images / need.batch_size
+    return steps * step_seconds(need, knowledge.throughput), knowledge.throughput.basis

@@ -8,11 +8,10 @@ from vixtui import __version__
 from vixtui.data.sources import DataSource
 from vixtui.errors import DiskError, DoesNotFitError
 from vixtui.hardware.host import disk_free
-from vixtui.models.config import Recompute
 from vixtui.paths import runs_dir
 from vixtui.planning.types import Budget, Candidate, Task
 from vixtui.presets import preset
-from vixtui.runs.config import DataConfig, Plan, Precision, Recipe, RunConfig
+from vixtui.runs.config import DataConfig, Plan, Recipe, RunConfig
 from vixtui.runs.directory import RunDirectory, check_run_name, create_run, new_run_id
 from vixtui.text import format_bytes
 
@@ -40,8 +39,6 @@ def prepare_run(
     *,
     seed: int = 0,
     threads: int = 0,
-    precision: Precision = "auto",
-    recompute: Recompute = "none",
     nproc: int = 1,
     name: str | None = None,
 ) -> RunDirectory:
@@ -49,12 +46,11 @@ def prepare_run(
 
     Args:
         source: the pictures.
-        candidate: the model, as planned for `source` and `budget`.
+        candidate: the model and the way to compute it, as planned for `source` and `budget`.
         budget: memory that each process may use.
         recipe: how it learns; `candidate` was planned for its batch size, or a process's share.
         seed: of weights, order and augmentation.
-        threads, precision: 0 and ``auto`` let the engine measure.
-        recompute: what a step computes twice; the candidate's peak is that of ``none``.
+        threads: 0 lets the engine measure.
         nproc: processes of this machine that share every batch.
         name: the run's name instead of one from date and variant.
 
@@ -85,11 +81,11 @@ def prepare_run(
         plan=Plan(
             device=budget.device,
             micro_batch=min(candidate.micro_batch, recipe.batch_size),
-            precision=precision,
+            precision=candidate.precision,
             threads=threads,
-            recompute=recompute,
+            recompute=candidate.recompute,
             budget_bytes=budget.bytes,
-            predicted_peak_bytes=candidate.peak_bytes,
+            predicted_peak_bytes=candidate.uncorrected_bytes,
             basis=candidate.peak_basis,
             nproc=nproc,
         ),

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 from vixtui.errors import UsageError
 from vixtui.models.config import ModelConfig
-from vixtui.planning.types import Candidate
 
 _WHERE = "--set"
 # Fields of ModelConfig that neither size nor shape of the model depend on much.
@@ -27,25 +25,23 @@ _TUNABLE = (
 )
 
 
-def tune(candidate: Candidate, assignments: Iterable[str]) -> Candidate:
-    """Return a candidate whose model differs from its preset; its predictions stay the preset's.
+def tuned(model: ModelConfig, changes: Iterable[str]) -> ModelConfig:
+    """Return a model that differs from its preset's.
 
     Args:
-        candidate: as planned.
-        assignments: ``NAME=VALUE``, a field of `ModelConfig` and a TOML value or bare word.
+        model: of a preset.
+        changes: ``NAME=VALUE``, a field of `ModelConfig` and a TOML value or bare word.
 
     Raises:
         UsageError: for other fields, and for values that the model cannot have.
     """
-    options = dict(_assignment(text) for text in assignments)
+    options = dict(_assignment(text) for text in changes)
     if not options:
-        return candidate
+        return model
     try:
-        model = ModelConfig.from_dict({**candidate.model.to_dict(), **options})
+        return ModelConfig.from_dict({**model.to_dict(), **options})
     except ValueError as error:
         raise UsageError(str(error), where=_WHERE, remedy="choose another value") from error
-    changes = ", ".join(f"{name}={value}" for name, value in options.items())
-    return replace(candidate, model=model, peak_basis=f"{candidate.peak_basis}; without {changes}")
 
 
 def _assignment(text: str) -> tuple[str, Any]:

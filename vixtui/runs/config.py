@@ -111,7 +111,7 @@ class Plan:
         threads: CPU threads; 0 lets the engine measure.
         recompute: what a step computes twice to need less memory.
         budget_bytes: memory a process may use.
-        predicted_peak_bytes: of a process, with its `basis`.
+        predicted_peak_bytes: of a process, before earlier runs corrected it; `basis` says how.
         nproc: processes on this machine that share every batch.
 
     Raises:

@@ -195,7 +195,7 @@ def rename_run(run: RunDirectory, name: str) -> RunDirectory:
         UsageError: for an unusable or taken name, a run at work or a damaged ``run.toml``.
     """
     check_run_name(name)
-    _refuse_if_alive(run)
+    refuse_if_alive(run)
     config, written = run.config(), run.config_path.stat().st_mtime_ns
     target = run.path.with_name(name)
     try:
@@ -209,20 +209,12 @@ def rename_run(run: RunDirectory, name: str) -> RunDirectory:
     return renamed
 
 
-def remove_run(run: RunDirectory) -> None:
-    """Delete a run and everything in it.
+def refuse_if_alive(run: RunDirectory) -> None:
+    """Make sure that no engine works on a run.
 
     Raises:
-        UsageError: for a run at work.
+        UsageError: when one does.
     """
-    _refuse_if_alive(run)
-    try:
-        shutil.rmtree(run.path)
-    except OSError as error:
-        raise disk_error(error, run.path) from error
-
-
-def _refuse_if_alive(run: RunDirectory) -> None:
     if run.alive():
         raise UsageError(
             "the run is at work", where=safe(run.id), remedy=f"vixtui runs stop {run.id}"

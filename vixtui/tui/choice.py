@@ -66,12 +66,16 @@ def plan(wish: Wish, source: DataSource, machine: Machine) -> Outlook:
     from vixtui.planning.recipe import default_recipe
     from vixtui.planning.recommend import recommend
     from vixtui.planning.start import task_of
+    from vixtui.planning.types import Question
 
-    task = task_of(source)
-    budget = resolve_budget(machine, wish.budget, wish.device)
-    batch_size = default_recipe(source, seconds=wish.seconds).batch_size
-    candidates = recommend(task, budget, machine, batch_size=batch_size, seconds=wish.seconds)
-    return Outlook(wish, source, task, budget, tuple(candidates))
+    question = Question(
+        task=task_of(source),
+        budget=resolve_budget(machine, wish.budget, wish.device),
+        batch_size=default_recipe(source, seconds=wish.seconds).batch_size,
+        seconds=wish.seconds,
+    )
+    candidates = recommend(question, machine)
+    return Outlook(wish, source, question.task, question.budget, tuple(candidates))
 
 
 def launch(outlook: Outlook, candidate: Candidate) -> tuple[RunDirectory, subprocess.Popen[bytes]]:

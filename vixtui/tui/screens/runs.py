@@ -26,7 +26,8 @@ from vixtui.runs.describe import (
     settings,
     source_title,
 )
-from vixtui.runs.directory import RunDirectory, check_run_name, remove_run, rename_run
+from vixtui.runs.directory import RunDirectory, check_run_name, rename_run
+from vixtui.runs.removal import remove_run
 from vixtui.text import format_percent, format_seconds, safe
 from vixtui.tui import choice, story
 from vixtui.tui.history import History, ago

@@ -1,0 +1,97 @@
+"""The way to compute a weight update: precision × recomputing × micro-batch, as fast as fits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import inf
+
+from vixtui.models.config import Recompute
+from vixtui.planning.needs import Need, PresetNeeds
+from vixtui.planning.speed import Throughput
+from vixtui.planning.types import Question
+from vixtui.runs.config import Precision
+
+# A predicted time is not exact enough to compute anything twice for less than that.
+_RECOMPUTING_WORTH_IT = 1.1
+# bfloat16 rounds the gradients more coarsely: the engine's own measure is the same.
+_BFLOAT16_WORTH_IT = 1.15
+_LEVELS: tuple[Recompute, ...] = ("none", "mlp", "block")
+# Only Performer keeps less than it could: `fast` keeps its features, too.
+_PERFORMER_LEVELS: tuple[Recompute, ...] = ("none", "fast", "mlp", "block")
+# On a CPU without bfloat16 it is slow, and nothing tells before the engine tries: a last resort.
+_CPU_PRECISIONS: tuple[tuple[Precision, ...], ...] = (("auto", "fp32"), ("bf16",))
+_GPU_PRECISIONS: tuple[tuple[Precision, ...], ...] = (("auto", "fp32", "bf16"),)
+
+
+def levels(needs: PresetNeeds, question: Question) -> tuple[Recompute, ...]:
+    """Return how much may be recomputed, from what is preferred to what needs least."""
+    if question.recompute is not None:
+        return (question.recompute,)
+    mixes = needs.model.token_mixer
+    return _PERFORMER_LEVELS if mixes == "performer" else _LEVELS
+
+
+def precisions(question: Question) -> tuple[tuple[Precision, ...], ...]:
+    """Return the precisions to choose from; the later ones only where nothing earlier fits."""
+    if question.precision is not None:
+        return ((question.precision,),)
+    return _CPU_PRECISIONS if question.on_cpu else _GPU_PRECISIONS
+
+
+def find_way(
+    needs: PresetNeeds, question: Question, allowed_bytes: float, throughput: Throughput
+) -> Need:
+    """Return the fastest way that is allowed; if none is, the one that needs least.
+
+    Args:
+        needs: of the model.
+        question: may fix precision and recomputing; its budget only tells the device.
+        allowed_bytes: the most that a way may need.
+        throughput: of the device.
+    """
+    allowed = levels(needs, question)
+    for choices in precisions(question):
+        found = _fastest(needs, allowed_bytes, choices, allowed, throughput)
+        if found is not None:
+            return found
+    every = [precision for choices in precisions(question) for precision in choices]
+    return needs.smallest(every, allowed)
+
+
+def step_seconds(need: Need, throughput: Throughput) -> float:
+    """Return the predicted time of a weight update.
+
+    Where the engine will choose the precision, it is that of float32: whether the device is faster
+    in bfloat16 is not known before.
+    """
+    return throughput.step_seconds(need.costs[0])
+
+
+def _fastest(
+    needs: PresetNeeds,
+    allowed_bytes: float,
+    choices: Sequence[Precision],
+    allowed: Sequence[Recompute],
+    throughput: Throughput,
+) -> Need | None:
+    best: Need | None = None
+    best_score = inf
+    for recompute in allowed:
+        for precision in choices:
+            # Not even in one pass would it be faster.
+            if _score(needs.whole(precision, recompute), throughput) >= best_score:
+                continue
+            found = needs.largest_fit(allowed_bytes, precision, recompute)
+            if found is not None and (score := _score(found, throughput)) < best_score:
+                best, best_score = found, score
+    return best
+
+
+def _score(need: Need, throughput: Throughput) -> float:
+    """Return the seconds of an update, more where it has to earn its place."""
+    seconds = step_seconds(need, throughput)
+    if need.recompute in ("mlp", "block"):
+        seconds *= _RECOMPUTING_WORTH_IT
+    if need.precision == "bf16":
+        seconds *= _BFLOAT16_WORTH_IT
+    return seconds
