@@ -69,7 +69,7 @@ def test_a_trace_allocates_nothing_and_counts_operations() -> None:
     assert traced.parameters == 4 * 10**6 + 10**12 + 10**6
     assert traced.peak_bytes > 16 * traced.parameters
     # Forward, gradient of the weights, gradient of the input: 2 operations a multiplication.
-    assert traced.flops == 2 * (2 * 2 * 3 * 10**6 + 3 * 2 * 10**12)
+    assert traced.work.flops == 2 * (2 * 2 * 3 * 10**6 + 3 * 2 * 10**12)
 
 
 def test_operations_of_a_convolution_are_counted_by_its_groups() -> None:
@@ -77,9 +77,21 @@ def test_operations_of_a_convolution_are_counted_by_its_groups() -> None:
         first, second = nn.Conv2d(8, 8, 1, groups=8, bias=False), nn.Conv2d(8, 8, 3, groups=8)
         return nn.Sequential(first, second, nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
-    traced = trace_step(make, batch=2, channels=8, height=10, width=10)
+    work = trace_step(make, batch=2, channels=8, height=10, width=10).work
     first, second = 2 * 8 * 10 * 10, 2 * 8 * 8 * 8 * 9  # products forward
-    assert traced.flops == 2 * (2 * first + 3 * second)
+    assert work.flops == 2 * (2 * first + 3 * second)
+    # One without taps is a product.
+    assert work.convolution_flops == 2 * 3 * second
+
+
+def test_work_is_told_apart_by_kind() -> None:
+    plain, attentive = (
+        trace_config(config_of(name, 32), 4).work for name in ("fnet:tiny", "vit:tiny")
+    )
+    assert plain.attention_flops == plain.convolution_flops == attentive.convolution_flops == 0
+    # Two products forward and five backward, of 64 tokens, width 128, in two blocks.
+    assert attentive.attention_flops == 4 * 2 * 7 * 2 * 64 * 64 * 128
+    assert 0 < attentive.function_bytes < attentive.moved_bytes
 
 
 @pytest.mark.parametrize(
@@ -104,4 +116,4 @@ def test_shipped_figures_match_a_live_trace(
     advice = "the models changed: python -m vixtui.memory.trace --write"
     assert shipped.parameters == live.parameters == count_parameters(config), advice
     assert shipped.peak_bytes == pytest.approx(live.peak_bytes, rel=tolerance), advice
-    assert shipped.flops == pytest.approx(live.flops, rel=2 * tolerance), advice
+    assert shipped.flops == pytest.approx(live.work.flops, rel=2 * tolerance), advice

@@ -27,6 +27,8 @@ class StepCost:
         peak_bytes: the most allocated at once.
         budget_bytes: the smallest limit under which the allocator can serve the step.
         flops, moved_bytes, kernels: of all micro-batches of the step together.
+        convolution_flops, attention_flops: those of `flops` that such kernels do.
+        function_bytes: those of `moved_bytes` that exponentials, GELU, norms and the like move.
     """
 
     parameters: int
@@ -35,6 +37,9 @@ class StepCost:
     flops: int
     moved_bytes: int
     kernels: int
+    convolution_flops: int = 0
+    attention_flops: int = 0
+    function_bytes: int = 0
 
 
 def step_cost(
@@ -78,6 +83,9 @@ def step_cost(
     kept_gradients = _GRADIENT_BYTES * parameters if micro_batch < batch_size else 0
     flops_per_image = parabola(lambda step: step.flops_per_image)
     flops_per_image += _FLOPS_A_WEIGHT * width * extra_classes
+    convolution_flops = parabola(lambda step: step.convolution_flops_per_image)
+    attention_flops = parabola(lambda step: step.attention_flops_per_image)
+    function_bytes = parabola(lambda step: step.function_bytes_per_image)
     passes = -(-batch_size // micro_batch)
     peak_bytes = round(_BYTES_A_PARAMETER * parameters + max(0, activations) + kept_gradients)
     return StepCost(
@@ -87,6 +95,9 @@ def step_cost(
         flops=round(flops_per_image) * batch_size,
         moved_bytes=round(parabola(lambda step: step.moved_bytes(micro_batch))) * passes,
         kernels=round(parabola(lambda step: step.kernels)) * passes,
+        convolution_flops=round(convolution_flops) * batch_size,
+        attention_flops=round(attention_flops) * batch_size,
+        function_bytes=round(function_bytes) * batch_size,
     )
 
 

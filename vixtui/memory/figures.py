@@ -36,6 +36,9 @@ class StepFigures:
         flops_per_image: floating-point operations of forward and backward.
         moved_line: bytes that operations read and write.
         kernels: operations started.
+        convolution_flops_per_image, attention_flops_per_image: those of `flops_per_image` that
+            such kernels do.
+        function_bytes_per_image: those moved by exponentials, GELU, norms and the like.
     """
 
     patch_size: int
@@ -46,6 +49,9 @@ class StepFigures:
     flops_per_image: int
     moved_line: Line
     kernels: int
+    convolution_flops_per_image: int = 0
+    attention_flops_per_image: int = 0
+    function_bytes_per_image: int = 0
 
     def peak_bytes(self, batch: int) -> int:
         """Return the most that a step of `batch` pictures allocates."""

@@ -15,9 +15,9 @@ import gc
 import hashlib
 import sys
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +26,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import (
-    flop_registry,
-    sdpa_backward_flop_count,
-    sdpa_flop_count,
-)
 
 from vixtui.errors import ExitCode
 from vixtui.hardware.host import usable_cores
-from vixtui.memory import cpu_scratch
+from vixtui.memory import cpu_scratch, operations
 from vixtui.memory.figures import (
     BASIS_CHANNELS,
     BASIS_CLASSES,
@@ -60,6 +55,26 @@ _EVALUATION_FACTOR = 4
 _ENVELOPE_BATCHES = tuple(2**power for power in range(13))
 
 
+@dataclass(slots=True)
+class Work:
+    """What operations do: see `vixtui.memory.operations.kind`.
+
+    Args:
+        flops: floating-point operations of products, convolutions and transforms.
+        convolution_flops, attention_flops: those of them that such kernels do.
+        moved_bytes: read and written.
+        function_bytes: those of them that functions move.
+        kernels: operations started.
+    """
+
+    flops: int = 0
+    convolution_flops: int = 0
+    attention_flops: int = 0
+    moved_bytes: int = 0
+    function_bytes: int = 0
+    kernels: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class StepTrace:
     """What one step does. `running_bytes` is what is allocated after each event, in order."""
@@ -67,9 +82,7 @@ class StepTrace:
     batch: int
     parameters: int
     running_bytes: tuple[int, ...]
-    flops: int
-    moved_bytes: int
-    kernels: int
+    work: Work
 
     @property
     def peak_bytes(self) -> int:
@@ -83,7 +96,7 @@ class _Tracker(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.running_bytes = [0]
-        self.flops = self.moved_bytes = self.kernels = 0
+        self.work = Work()
         self._live: dict[int, tuple[int, weakref.ref[Any]]] = {}
 
     def __torch_dispatch__(
@@ -101,12 +114,26 @@ class _Tracker(TorchDispatchMode):
         outputs = list(_tensors(result))
         for tensor in outputs:
             self._see(tensor)
-        moved = (*outputs, *(tensor for value in args for tensor in _tensors(value)))
-        self.moved_bytes += sum(tensor.numel() * tensor.element_size() for tensor in moved)
-        # A foreach operation on the CPU is a loop over its list.
-        self.kernels += len(args[0]) if args and isinstance(args[0], (list, tuple)) else 1
-        self.flops += _flops(func, args, kwargs or {}, result)
+        self._count(func, args, kwargs or {}, result, outputs)
         return result
+
+    def _count(
+        self, func: Any, args: tuple[Any, ...], kwargs: Any, result: Any, outputs: list[Tensor]
+    ) -> None:
+        work, kind = self.work, operations.kind(func, args)
+        touched = (*outputs, *(tensor for value in args for tensor in _tensors(value)))
+        moved_bytes = sum(tensor.numel() * tensor.element_size() for tensor in touched)
+        flops = operations.flops(func, args, kwargs, result)
+        work.flops += flops
+        work.moved_bytes += moved_bytes
+        # A foreach operation on the CPU is a loop over its list.
+        work.kernels += len(args[0]) if args and isinstance(args[0], (list, tuple)) else 1
+        if kind == "convolution":
+            work.convolution_flops += flops
+        elif kind == "attention":
+            work.attention_flops += flops
+        elif kind == "function":
+            work.function_bytes += moved_bytes
 
     def _see(self, tensor: Tensor) -> None:
         storage = tensor.untyped_storage()
@@ -127,45 +154,6 @@ def _tensors(value: Any) -> Iterator[Tensor]:
     elif isinstance(value, (list, tuple)):
         for entry in value:
             yield from _tensors(entry)
-
-
-def _flops(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> int:
-    packet = func.overloadpacket
-    if packet in _OWN_FLOPS:
-        return _OWN_FLOPS[packet](*args)
-    if packet in flop_registry:
-        return int(flop_registry[packet](*args, **kwargs, out_val=result))
-    return 0
-
-
-def _fft_flops(x: Tensor, dims: Iterable[int], *_: object) -> int:
-    """Return 5 · n · log2 n a transform of length n, the usual count for complex input."""
-    return sum(5 * x.numel() * max(1, (x.shape[dim] - 1).bit_length()) for dim in dims)
-
-
-def _attention_flops(q: Tensor, k: Tensor, v: Tensor, *_: object) -> int:
-    return int(sdpa_flop_count(q.shape, k.shape, v.shape))
-
-
-def _attention_backward_flops(grad: Tensor, q: Tensor, k: Tensor, v: Tensor, *_: object) -> int:
-    return int(sdpa_backward_flop_count(grad.shape, q.shape, k.shape, v.shape))
-
-
-def _convolution_backward_flops(grad: Tensor, x: Tensor, weight: Tensor, *more: Any) -> int:
-    """Return a product and a sum for each output and tap, once a gradient asked for."""
-    transposed, asked_for = more[4], more[-1]
-    outputs = (x if transposed else grad).numel()
-    return 2 * outputs * weight[0].numel() * sum(asked_for[:2])
-
-
-# What torch's own registry leaves out; of a convolution backward it forgets the groups.
-_OWN_FLOPS: dict[Any, Callable[..., int]] = {
-    torch.ops.aten.convolution_backward: _convolution_backward_flops,
-    torch.ops.aten._fft_c2c: _fft_flops,
-    torch.ops.aten._fft_r2c: _fft_flops,
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward_flops,
-}
 
 
 def trace_step(
@@ -191,23 +179,21 @@ def trace_step(
         for parameter in parameters:
             parameter.grad = torch.zeros_like(parameter)
         optimizer.step()
-        tracker.flops = tracker.moved_bytes = tracker.kernels = 0
+        tracker.work = Work()
         optimizer.zero_grad(set_to_none=True)
         F.cross_entropy(model(images), labels, label_smoothing=0.1).backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         torch._foreach_lerp_(averages, parameters, 0.01)
-        flops, moved_bytes, kernels = tracker.flops, tracker.moved_bytes, tracker.kernels
+        work = replace(tracker.work)
         with torch.no_grad():
             model.eval()(torch.empty(_EVALUATION_FACTOR * batch, channels, height, width))
     return StepTrace(
         batch=batch,
         parameters=sum(parameter.numel() for parameter in parameters),
         running_bytes=tuple(tracker.running_bytes),
-        flops=flops,
-        moved_bytes=moved_bytes,
-        kernels=kernels,
+        work=work,
     )
 
 
@@ -245,15 +231,23 @@ def step_figures(config: ModelConfig) -> StepFigures:
         for low, high in zip(small.running_bytes, large.running_bytes, strict=True)
     }
     on_top = {max(lines, key=lambda line: line[0] + line[1] * batch) for batch in _ENVELOPE_BATCHES}
+    most = asdict(large.work)
+    lines_of = {
+        name: _line(small.batch, least, large.batch, most[name])
+        for name, least in asdict(small.work).items()
+    }
     return StepFigures(
         patch_size=config.patch_size,
         tokens=config.grid[0] * config.grid[1],
         parameters=small.parameters,
         grey_parameters=count_parameters(replace(config, in_channels=1)),
         peak_lines=tuple(sorted(on_top, key=lambda line: line[1])),
-        flops_per_image=_line(small.batch, small.flops, large.batch, large.flops)[1],
-        moved_line=_line(small.batch, small.moved_bytes, large.batch, large.moved_bytes),
-        kernels=small.kernels,
+        flops_per_image=lines_of["flops"][1],
+        convolution_flops_per_image=lines_of["convolution_flops"][1],
+        attention_flops_per_image=lines_of["attention_flops"][1],
+        moved_line=lines_of["moved_bytes"],
+        function_bytes_per_image=lines_of["function_bytes"][1],
+        kernels=small.work.kernels,
     )
 
 
