@@ -34,5 +34,10 @@ def test_a_level_asked_for_wins_and_a_part_of_it_can_be_changed() -> None:
 
 def test_tiny_pictures_keep_their_colours_and_pixels() -> None:
     recipe = default_recipe(TINY, epochs=1)
-    assert (recipe.color_jitter, recipe.erase, recipe.trivial) == (0, 0, 0)
+    assert (recipe.color_jitter, recipe.erase, recipe.trivial, recipe.cutmix) == (0, 0, 0, 0)
     assert recipe.crop > 0
+
+
+def test_larger_pictures_are_mixed_unless_the_user_says_otherwise() -> None:
+    assert default_recipe(PHOTOS, epochs=1).cutmix > 0
+    assert default_recipe(PHOTOS, epochs=1, cutmix=0.0).cutmix == 0

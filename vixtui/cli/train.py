@@ -72,7 +72,7 @@ def train(
         Augmentation | None,
         typer.Option(
             "--augment",
-            help="Random changes; strong adds TrivialAugment, MixUp, CutMix. Default: light, "
+            help="Random changes; strong adds TrivialAugment, MixUp. Default: light, "
             "strong from 32 pixels and 1 h or 100 epochs.",
         ),
     ] = None,

@@ -82,7 +82,7 @@ class Recipe:
     warmup: float = 0.05
     label_smoothing: float = 0.1
     grad_clip: float = 1.0
-    ema: float = 0.99
+    ema: float = 0.995
     crop: float = 0.125
     color_jitter: float = 0.2
     erase: float = 0.25
