@@ -18,7 +18,7 @@ from vixtui.memory.cost import StepCost
 from vixtui.memory.execution import Execution
 from vixtui.planning import needs as needs_module
 from vixtui.planning.needs import PresetNeeds, micro_batches, preset_needs
-from vixtui.planning.recommend import needs
+from vixtui.planning.recommend import Knowledge, consider_all, needs
 from vixtui.planning.search import find_way, levels, precisions, step_seconds
 from vixtui.planning.speed import device_throughput
 from vixtui.planning.types import Budget, Question, Task
@@ -28,6 +28,7 @@ CIFAR = Task(image_height=32, image_width=32, in_channels=3, num_classes=10, ima
 BYTES = {"fast": 1.2, "none": 1.0, "mlp": 0.8, "block": 0.5}
 SECONDS = {"fast": 0.95, "none": 1.0, "mlp": 1.15, "block": 1.33}
 THROUGHPUT = device_throughput("cpu", 1)
+KNOWLEDGE = Knowledge(accuracies={}, speeds=(), throughput=THROUGHPUT)
 names = st.sampled_from(sorted(all_presets()))
 devices = st.sampled_from(["cpu", "cuda:GPU-1"])
 batch_sizes = st.integers(1, 8) | st.integers(1, 300)
@@ -213,6 +214,28 @@ def test_on_a_cpu_bfloat16_alone_is_the_last_resort(monkeypatch: pytest.MonkeyPa
     least = found.smallest(("fp32",), ("none", "mlp", "block")).peak_bytes
     assert find_way(found, question, least, THROUGHPUT).precision != "bf16"
     assert find_way(found, question, least - 1, THROUGHPUT).precision == "bf16"
+
+
+def test_moving_the_budget_works_out_little_and_nothing_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    costs: list[Execution] = []
+
+    def counted(figures: Any, model: Any, execution: Execution, **batches: int) -> StepCost:
+        costs.append(execution)
+        return made_up(figures, model, execution, **batches)
+
+    monkeypatch.setattr(needs_module, "step_cost", counted)
+    question, presets = asked("cpu", side=96), len(all_presets())
+
+    def move(amount: int) -> int:
+        before, budget = len(costs), replace(question.budget, bytes=amount)
+        assert len(list(consider_all(replace(question, budget=budget), KNOWLEDGE))) == presets
+        return (len(costs) - before) // presets
+
+    assert move(64 * 10**9) <= 6  # all fits in one pass
+    assert all(move(amount * 10**8) <= 25 for amount in (40, 20, 12, 9))
+    assert [move(amount * 10**8) for amount in (640, 40, 20, 12, 9)] == [0] * 5
 
 
 def test_needs_are_those_of_the_search() -> None:

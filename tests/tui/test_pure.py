@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from vixtui.runs.progress import RunProgress
 from vixtui.tui import story
 from vixtui.tui.choice import Wish, budget_choices
 from vixtui.tui.curves import RunCurves
-from vixtui.tui.screens import test_text
+from vixtui.tui.screens import pick_text, test_text
 from vixtui.tui.screens.predict import _is_picture
 from vixtui.tui.screens.train import TrainScreen
 from vixtui.tui.theme import this_terminal
@@ -140,6 +141,38 @@ def test_log_lines_are_safe_to_show() -> None:
     line = story.log_line(e.Warned(seq=0, t=0.0, message="bad \x1b[2J name"))
     assert line is not None
     assert "\x1b" not in line
+
+
+def test_the_age_of_a_figure_of_memory_is_told_beside_its_source() -> None:
+    old = Figure(8 * 10**9, "nvml", read_at=time.time() - 200)
+    gpu = Gpu(index=0, uuid="GPU-0", name="Test", total=old, free=old)
+    machine = replace(tui_fakes.machine(), ram_free=replace(old, source="psutil"), gpus=(gpu,))
+    text = pick_text.machine_text(machine, narrow=True).plain
+    assert "3:20 ago by psutil" in text
+    assert "8.00 GB of 8.00 GB free 3:20 ago by nvml" in text
+
+
+def test_what_happens_on_enter_says_what_is_predicted_and_what_measured() -> None:
+    outlook = tui_fakes.plan(Wish(), tui_fakes.source(), tui_fakes.machine())
+    chosen = replace(
+        outlook.candidates[0],
+        micro_batch=22,
+        precision="bf16",
+        recompute="block",
+        time_basis="measured in run a",
+    )
+    text = pick_text.on_enter(outlook, chosen).plain
+    assert "420 MB predicted, 0.9 s an epoch measured" in text
+    assert "64 in 3 passes, blocks recomputed, bf16." in text
+
+
+def test_the_explanation_names_the_way_and_the_run_that_ran_out() -> None:
+    outlook = tui_fakes.plan(Wish(), tui_fakes.source(), tui_fakes.machine())
+    chosen = replace(outlook.candidates[0], remembered="memory ran out in run \x1b[2J")
+    text = " ".join(pick_text.explanation(outlook, chosen).plain.split())
+    assert "64 pictures in one pass, nothing recomputed, fp32 or bf16" in text
+    assert "memory ran out in run \\x1b[2J" in text
+    assert "420 MB, traced step" in text
 
 
 def test_budgets_on_offer_never_exceed_what_is_free() -> None:

@@ -59,10 +59,14 @@ def budget_of(device: str, text: str | None, *, whole: int, share: float, memory
     return Budget(device=device, bytes=wanted, source=f"{text} given, {relation} {memory}")
 
 
+def age_text(figure: Figure) -> str:
+    """Return when a figure was read: ``now``, ``3:20 ago``."""
+    age = figure.age_seconds
+    return "now" if age < _NOW_SECONDS else f"{format_seconds(age)} ago"
+
+
 def _describe(free: Figure) -> str:
-    age = free.age_seconds
-    when = "now" if age < _NOW_SECONDS else f"{format_seconds(age)} ago"
-    return f"{format_bytes(free.bytes)} free {when} ({free.source})"
+    return f"{format_bytes(free.bytes)} free {age_text(free)} ({free.source})"
 
 
 def _choose_gpu(machine: Machine, device: str | None) -> Gpu | None:

@@ -16,18 +16,25 @@ _PRECISIONS = {"auto": "fp32 or bf16, whichever is faster"}
 
 def describe_way(candidate: Candidate) -> str:
     """Return how an update is computed: ``64 pictures in 3 passes, MLPs recomputed, fp32``."""
+    pictures = counted(candidate.batch_size, "picture")
     precision = _PRECISIONS.get(candidate.precision, candidate.precision)
-    return f"{describe_memory_saving(candidate)}, {precision}"
+    return f"{pictures} in {_passes(candidate)}, {_RECOMPUTED[candidate.recompute]}, {precision}"
 
 
-def describe_memory_saving(candidate: Candidate) -> str:
-    """Return what is done to need less memory: ``64 pictures in 3 passes, MLPs recomputed``."""
-    pictures = f"{counted(candidate.batch_size, 'picture')} in "
-    passes = "one pass" if candidate.passes == 1 else f"{candidate.passes} passes"
-    return f"{pictures}{passes}, {_RECOMPUTED[candidate.recompute]}"
+def brief_way(candidate: Candidate) -> str:
+    """Return the same in a few words: ``64 in one pass, fp32 or bf16``."""
+    parts = [f"{candidate.batch_size} in {_passes(candidate)}"]
+    if candidate.recompute != "none":
+        parts.append(_RECOMPUTED[candidate.recompute])
+    parts.append("fp32 or bf16" if candidate.precision == "auto" else candidate.precision)
+    return ", ".join(parts)
 
 
 def short_way(candidate: Candidate) -> str:
     """Return precision and recomputing for a column: ``auto``, ``bf16 mlp``."""
     recompute = "" if candidate.recompute == "none" else f" {candidate.recompute}"
     return f"{candidate.precision}{recompute}"
+
+
+def _passes(candidate: Candidate) -> str:
+    return "one pass" if candidate.passes == 1 else f"{candidate.passes} passes"

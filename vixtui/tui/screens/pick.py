@@ -66,6 +66,10 @@ _COLUMNS = (
 )
 
 
+# How old a figure is, is said to the second; it need not be said every second.
+_AGES_SECONDS = 10.0
+
+
 class PickScreen(TabScreen):
     """This machine, what fits it, and what happens on Enter."""
 
@@ -137,6 +141,7 @@ class PickScreen(TabScreen):
         """Look at the machine and the pictures once the first frame is out."""
         self._show()
         self.call_after_refresh(self.action_look_again)
+        self.set_interval(_AGES_SECONDS, self._show_machine)
 
     def action_look_again(self) -> None:
         """Probe the machine and open the pictures."""
@@ -198,11 +203,8 @@ class PickScreen(TabScreen):
         self._replan()
 
     def _show(self) -> None:
-        narrow = self.narrow
-        if self.machine is not None:
-            text = pick_text.machine_text(self.machine, narrow=narrow)
-            self.query_one("#machine-facts", Static).update(text)
-        wishes = pick_text.wish_text(self.wish, self.source, self.outlook, narrow=narrow)
+        self._show_machine()
+        wishes = pick_text.wish_text(self.wish, self.source, self.outlook, narrow=self.narrow)
         self.query_one("#wish-facts", Static).update(wishes)
         subtitle = ""
         if self.outlook is not None:
@@ -210,6 +212,11 @@ class PickScreen(TabScreen):
             subtitle = f"{fitting} of {len(self.outlook.candidates)} fit"
         self.query_one("#fits").border_subtitle = subtitle
         self._show_enter()
+
+    def _show_machine(self) -> None:
+        if self.machine is not None:
+            text = pick_text.machine_text(self.machine, narrow=self.narrow)
+            self.query_one("#machine-facts", Static).update(text)
 
     def on_resize(self) -> None:
         """Use the form that suits the new width."""

@@ -10,7 +10,9 @@ from textual.content import Content
 
 from vixtui.data.sources import DataSource
 from vixtui.hardware.machine import Machine
+from vixtui.planning.budget import age_text
 from vixtui.planning.types import Budget, Candidate
+from vixtui.planning.words import brief_way, describe_way
 from vixtui.runs.describe import source_title
 from vixtui.text import counted, format_bytes, format_count, format_percent, format_seconds, safe
 from vixtui.tui.choice import Outlook, Wish
@@ -31,19 +33,21 @@ on a reference set; "–" where nobody has measured it. Your own pictures may be
 
 
 def machine_text(machine: Machine, *, narrow: bool) -> Content:
-    """Return what this machine has, a line each, with the source of every figure."""
+    """Return what this machine has, with the source and age of every figure of memory."""
     ram = f"{format_bytes(machine.ram_free.bytes)} of {format_bytes(machine.ram_total.bytes)} free"
     rows = [
         ("CPU", f"{counted(machine.cores, 'core')}, {safe(machine.cpu, 60)}"),
         ("RAM", ram),
-        ("", f"by {safe(machine.ram_free.source)}"),
+        ("", f"{age_text(machine.ram_free)} by {safe(machine.ram_free.source)}"),
     ]
     for gpu in machine.gpus:
         free = f"{format_bytes(gpu.free.bytes)} of {format_bytes(gpu.total.bytes)} free"
-        rows.append(("GPU", f"{safe(gpu.name, 40)}, {free} ({safe(gpu.free.source)})"))
+        said = f"{age_text(gpu.free)} by {safe(gpu.free.source)}"
+        rows.append(("GPU", f"{free} {said}, {safe(gpu.name, 40)}"))
     if not machine.gpus:
         rows.append(("GPU", "none found; the CPU is used"))
-    rows.append(("Disk", f"{format_bytes(machine.disk_free.bytes)} free"))
+    disk = f"{format_bytes(machine.disk_free.bytes)} free"
+    rows.append(("Disk", disk if narrow else f"{disk} {age_text(machine.disk_free)}"))
     if not narrow:
         rows += [("Note", safe(note, 120)) for note in machine.notes]
     return _table(rows)
@@ -112,8 +116,8 @@ def on_enter(outlook: Outlook, candidate: Candidate) -> Content:
     name = f"{candidate.title} {candidate.preset.partition(':')[2]}"
     return Content.assemble(
         "Trains ", (name, "bold"), f" on {source_title(outlook.source.source)} for "
-        f"{format_seconds(outlook.wish.seconds)}, tests it on pictures it has not seen, and saves "
-        f"it. {sentence(candidate.reason)}\n"
+        f"{format_seconds(outlook.wish.seconds)}, then tests and saves it. "
+        f"{sentence(candidate.reason)}\n{_predictions(candidate)}\n"
         "Pause or stop at any time. If this window closes, the training goes on.",
     )  # fmt: skip
 
@@ -133,7 +137,8 @@ def explanation(outlook: Outlook, candidate: Candidate) -> Content:
             f"{format_seconds(candidate.seconds_per_epoch)}, {safe(candidate.time_basis)}",
         ),
         ("Accuracy", f"{accuracy}{safe(candidate.accuracy_basis)}"),
-        ("Batch", _batch(candidate)),
+        ("An update", safe(describe_way(candidate))),
+        *((("Earlier", safe(candidate.remembered)),) if candidate.remembered else ()),
         ("Input", f"{model.image_width} × {model.image_height} pixels, {kind}"),
         ("Tokens", f"{model.num_tokens} patches of {model.patch_size} × {model.patch_size} pixels"),
         ("Mixing", f"{model.token_mixer}, {model.num_blocks} blocks, {width} channels"),
@@ -148,11 +153,13 @@ def _wrapped(name: str, text: str) -> list[tuple[str, str]]:
     return [(name, first), *(("", line) for line in rest)]
 
 
-def _batch(candidate: Candidate) -> str:
-    if candidate.micro_batch >= candidate.batch_size:
-        return f"{candidate.batch_size} pictures a step"
+def _predictions(candidate: Candidate) -> str:
+    """Return peak and time, each marked for what it is, and how an update is computed."""
+    measured = candidate.time_basis.startswith("measured")
     return (
-        f"{candidate.batch_size} pictures a step, {candidate.micro_batch} at a time to save memory"
+        f"{format_bytes(candidate.peak_bytes)} predicted, "
+        f"{format_seconds(candidate.seconds_per_epoch)} an epoch "
+        f"{'measured' if measured else 'predicted'}; {brief_way(candidate)}."
     )
 
 
