@@ -93,7 +93,7 @@ def step_cost(
         peak_bytes=peak_bytes,
         budget_bytes=peak_bytes,
         flops=round(flops_per_image) * batch_size,
-        moved_bytes=round(parabola(lambda step: step.moved_bytes(micro_batch))) * passes,
+        moved_bytes=round(parabola(lambda step: step.moved_bytes(passes, batch_size))),
         kernels=round(parabola(lambda step: step.kernels)) * passes,
         convolution_flops=round(convolution_flops) * batch_size,
         attention_flops=round(attention_flops) * batch_size,

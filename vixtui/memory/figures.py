@@ -57,9 +57,9 @@ class StepFigures:
         """Return the most that a step of `batch` pictures allocates."""
         return max(low + slope * batch for low, slope in self.peak_lines)
 
-    def moved_bytes(self, batch: int) -> int:
-        """Return what a step of `batch` pictures reads and writes."""
-        return self.moved_line[0] + self.moved_line[1] * batch
+    def moved_bytes(self, passes: int, batch: int) -> int:
+        """Return what a step of `batch` pictures in some passes reads and writes."""
+        return self.moved_line[0] * passes + self.moved_line[1] * batch
 
 
 @dataclass(frozen=True, slots=True)
