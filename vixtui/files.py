@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vixtui.errors import DiskError
@@ -17,17 +18,38 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         DiskError: when the disk is full or the folder cannot be written.
     """
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def replacing(path: Path, *, predecessor: Path | None = None) -> Iterator[Path]:
+    """Yield a temporary file in the folder of `path`, which it replaces at the end.
+
+    What is written there has to reach the disk by itself. After any failure `path` is the old one.
+
+    Args:
+        path: what is replaced.
+        predecessor: name for the old file, which is deleted otherwise. Between two renames there
+            may be a predecessor alone.
+
+    Raises:
+        DiskError: for every `OSError`, from the block inside, too.
+    """
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(descriptor)
+        temporary = Path(name)
         try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            commit(Path(temporary), path)
+            yield temporary
+            if predecessor is not None and path.exists():
+                os.replace(path, predecessor)
+            commit(temporary, path)
         except BaseException:
             with suppress(OSError):
-                Path(temporary).unlink(missing_ok=True)
+                temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
         raise disk_error(error, path) from error
@@ -42,6 +64,17 @@ def commit(temporary: Path, path: Path) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def sync(path: Path) -> None:
+    """Bring a file's content to the disk, and let the next reader read it from there."""
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(descriptor)
 
 
 def disk_error(error: OSError, path: Path) -> DiskError:

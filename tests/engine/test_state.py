@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,10 @@ from small_runs import make_run
 from torch import Tensor
 
 from vixtui.engine.learner import Learner
-from vixtui.engine.state import TrainState, load_state, save_state, saved_step
+from vixtui.engine.state import TrainState, load_state, save_state, saved_step, settle_state
+from vixtui.engine.weights import card_of, save_weights
 from vixtui.errors import WeightsError
+from vixtui.runs.directory import RunDirectory
 from vixtui.runs.weights import Preprocessing, read_header
 
 STATE = TrainState(threads=1, precision="fp32", step=1, elapsed_seconds=0.5)
@@ -41,7 +45,7 @@ def path(tmp_path: Path) -> Path:
     images = torch.randint(0, 256, (4, 1, 8, 8), dtype=torch.uint8)
     trained.accumulate(images, torch.arange(4), step=0)
     trained.apply(step=0, lr=1e-3)
-    save_state(tmp_path / "state.safetensors", trained, STATE)
+    save_state(RunDirectory(tmp_path), trained, STATE)
     return tmp_path / "state.safetensors"
 
 
@@ -127,3 +131,84 @@ def test_what_is_no_state_is_refused(path: Path, spoil: Callable[[bytes], bytes]
     path.write_bytes(spoil(path.read_bytes()))
     with pytest.raises(WeightsError, match=path.name):
         load_state(path, learner())
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    """States of steps 5 and 7, weights of epoch 1 kept between them."""
+    run, trained = RunDirectory(tmp_path / "a-run"), learner()
+    run.path.mkdir()
+    save_state(run, trained, replace(STATE, step=5))
+    config = make_run(run_id=f"run-{next(NUMBERS)}").config()
+    card = card_of(config, Preprocessing(mean=(0.5,), std=(0.25,)))
+    save_weights(run.model_path, trained.averaged.state_dict(), card)
+    save_state(run, trained, replace(STATE, step=7, best_epoch=1))
+    return run
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+
+
+def test_whole_files_are_left_alone(run: RunDirectory) -> None:
+    assert settle_state(run) is None
+    assert saved_step(run.state_path) == 7
+    assert run.predecessor_path.exists()
+    assert run.model_path.exists()
+
+
+@pytest.mark.parametrize("damage", [cut, flip, lambda path: path.write_bytes(b"")])
+def test_instead_of_a_damaged_state_the_one_before_is_gone_on_from(
+    run: RunDirectory, damage: Callable[[Path], object]
+) -> None:
+    damage(run.state_path)
+    warning = settle_state(run)
+    assert warning is not None
+    assert "damaged: state.safetensors" in warning
+    assert "of step 5" in warning
+    assert saved_step(run.state_path) == 5
+    assert settle_state(run) is None
+
+
+def test_killed_between_two_renames_is_no_damage(run: RunDirectory) -> None:
+    run.state_path.unlink()
+    assert settle_state(run) is None
+    assert saved_step(run.state_path) == 5
+
+
+def test_a_damaged_predecessor_harms_nobody(run: RunDirectory) -> None:
+    cut(run.predecessor_path)
+    assert settle_state(run) is None
+    assert saved_step(run.state_path) == 7
+
+
+def test_two_damaged_states_are_refused(run: RunDirectory) -> None:
+    cut(run.state_path)
+    cut(run.predecessor_path)
+    with pytest.raises(WeightsError, match=r"damaged.*train anew"):
+        settle_state(run)
+
+
+def test_torn_weights_are_learned_again_from_before_they_were_kept(run: RunDirectory) -> None:
+    cut(run.model_path)
+    assert "damaged: model.safetensors" in (settle_state(run) or "")
+    assert saved_step(run.state_path) == 5
+    assert not run.model_path.exists()
+
+
+def test_weights_that_were_damaged_long_ago_end_no_run(run: RunDirectory) -> None:
+    save_state(run, learner(), replace(STATE, step=9, best_epoch=1))
+    cut(run.model_path)
+    assert "weights of epoch 1 are damaged" in (settle_state(run) or "")
+    assert saved_step(run.state_path) == 9
+    assert not run.model_path.exists()
+
+
+def test_a_run_without_a_state_starts_at_the_beginning(tmp_path: Path) -> None:
+    assert settle_state(RunDirectory(tmp_path)) is None

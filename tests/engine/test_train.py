@@ -263,13 +263,14 @@ def test_missing_pictures_end_with_one_line_and_exit_code_3(tmp_path: Path) -> N
     assert "\n" not in failed.message
 
 
-def test_a_damaged_state_is_refused_with_one_line() -> None:
+def test_two_damaged_states_are_refused_with_one_line() -> None:
     run = make_run(epochs=30)
     process = start_training(run)
     wait_for(run, Checkpointed)
     process.kill()
     process.wait()
-    run.state_path.write_bytes(run.state_path.read_bytes()[:-1000])
+    for path in (run.state_path, run.predecessor_path):
+        path.write_bytes(run.state_path.read_bytes()[:-1000])
     assert start_training(run).wait(WAIT_SECONDS) == 4
     assert "damaged" in of(list(read_events(run.events_path)), Failed)[0].message
 

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Protocol
 
 from vixtui.cli.narrate import note
-from vixtui.errors import BY_EXIT_CODE, DoesNotFitError, ExitCode, VixtuiError
+from vixtui.errors import BY_EXIT_CODE, DiskError, DoesNotFitError, ExitCode, VixtuiError
 from vixtui.hardware.cgroup import oom_kills
 from vixtui.runs.control import send
 from vixtui.runs.describe import death_text, was_killed
@@ -134,8 +134,15 @@ def _died(
 ) -> VixtuiError:
     code = engine.returncode if engine else None
     saved = progress.checkpoint
-    resume = f"'vixtui runs resume {run.id}' goes on from step {saved.step}" if saved else ""
+    command = f"'vixtui runs resume {run.id}'"
+    resume = f"{command} goes on from step {saved.step}" if saved else ""
     what = death_text(code, oom_killed=oom_killed)
+    if not run.path.is_dir():
+        return DiskError("the folder of the run is gone", where=run.path)
+    if code == ExitCode.DISK:
+        built = progress.model
+        kept = f"kept epoch {saved.step // built.steps_per_epoch}; " if saved and built else ""
+        return DiskError(what, where=run.path, remedy=f"{kept}free some space, then {command}")
     if was_killed(code) or (code is None and oom_killed):
         advice = [resume, "a smaller --budget needs less"]
         return DoesNotFitError(what, where=run.id, remedy="; ".join(filter(None, advice)))

@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NoReturn, TextIO
 
-from vixtui.errors import ExitCode, VixtuiError
+from vixtui.errors import DiskError, ExitCode, VixtuiError
 from vixtui.runs import events
 from vixtui.runs.directory import RunDirectory
 from vixtui.runs.lock import acquire, release
@@ -24,17 +24,23 @@ _NICENESS = 10
 
 
 class _SafeLog:
-    """A text stream that lets no control character but the newline into the log."""
+    """A text stream that lets no control character but the newline into the log.
+
+    What a full disk has no room for is lost.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
         lines = (safe(line, max_length=2000) for line in text.split("\n"))
-        return self._stream.write("\n".join(lines))
+        with suppress(OSError):
+            self._stream.write("\n".join(lines))
+        return len(text)
 
     def flush(self) -> None:
-        self._stream.flush()
+        with suppress(OSError):
+            self._stream.flush()
 
 
 def main() -> int:
@@ -86,8 +92,12 @@ def _train(run: RunDirectory, nproc: int | None, nodes: Nodes) -> int:
         failure = _failure_of(lambda: _train_or_lead(run, nproc, nodes), run)
         if failure is None:
             return ExitCode.OK
-        with suppress(OSError), closing(events.EventWriter(run.events_path)) as writer:
-            writer.write(  # the disk may be full
+        # The disk may be full, or the folder gone: then the exit code tells.
+        with (
+            suppress(OSError, DiskError),
+            closing(events.EventWriter(run.events_path)) as writer,
+        ):
+            writer.write(
                 events.Failed,
                 time.time(),
                 message=failure.message,
@@ -106,10 +116,14 @@ def _train_or_lead(run: RunDirectory, nproc: int | None, nodes: Nodes) -> None:
         lead(run, nproc, nodes)
         return
     from vixtui.engine.reporter import Reporter
+    from vixtui.engine.state import settle_state
     from vixtui.engine.train import train
 
     with _log(run) as writer:
-        train(run, Reporter(writer))
+        reporter = Reporter(writer)
+        if warning := settle_state(run):
+            reporter.warn(warning)
+        train(run, reporter)
 
 
 def _join(nproc: int, nodes: Nodes) -> int:
@@ -139,15 +153,20 @@ def _work(run: RunDirectory) -> NoReturn:
 def _train_with_others(run: RunDirectory) -> None:
     from vixtui.engine import agent, distributed
     from vixtui.engine.reporter import Reporter
+    from vixtui.engine.state import settle_state
     from vixtui.engine.train import train
 
     try:
         group = distributed.join()
+        warning = settle_state(run) if group.first else None
+        group.decide(0)  # the others read what the first has settled
         run = agent.receive_run(run, group)
         with _log(run) if group.first else nullcontext() as writer:
             reporter = Reporter(writer)
             if agent.restarted():
                 reporter.warn("a process died; all start again from the last state")
+            if warning:
+                reporter.warn(warning)
             since = agent.started_at()
             started = None if agent.restarted() else since
             train(run, reporter, group=group, started=started, asked_since=since)

@@ -8,8 +8,9 @@ from dataclasses import replace
 from vixtui.engine.clock import RunClock
 from vixtui.engine.reporter import Reporter
 from vixtui.engine.setup import Setup
-from vixtui.engine.state import save_state
+from vixtui.engine.state import save_state, saved_step
 from vixtui.engine.weights import save_weights
+from vixtui.errors import DiskError
 from vixtui.runs import events
 from vixtui.runs.directory import RunDirectory
 
@@ -34,10 +35,14 @@ class Keeper:
         self._run, self._setup, self._clock, self._reporter = run, setup, clock, reporter
         self._saved_at, self._saving_seconds = time.monotonic(), 0.0
 
-    def state_due(self) -> bool:
-        """Tell whether the last state is old enough for the next."""
+    def state_due(self, *, epoch_ended: bool) -> bool:
+        """Tell whether the next state is worth its time: after an epoch, or seconds within one.
+
+        Epochs that are shorter than saving may take are saved every few.
+        """
         since = time.monotonic() - self._saved_at
-        return since > max(_STATE_SECONDS, self._saving_seconds / _SAVING_SHARE)
+        worth_it = since > self._saving_seconds / _SAVING_SHARE
+        return worth_it and (epoch_ended or since > _STATE_SECONDS)
 
     def save_state(self) -> None:
         """Make sure that a resume starts from here; the first process does it for all.
@@ -51,10 +56,18 @@ class Keeper:
         state, learner = self._setup.state, self._setup.learner
         state.elapsed_seconds = self._clock.elapsed()
         state.micro_batch, state.recompute = learner.micro_batch, learner.recompute
-        size = save_state(self._run.state_path, learner, state)
+        size = save_state(self._run, learner, state)
         self._saved_at = time.monotonic()
         self._saving_seconds = self._saved_at - started
         self._reporter.write(events.Checkpointed, step=state.step, bytes=size)
+
+    def last_words(self, error: DiskError) -> DiskError:
+        """Return why the run ends, with what is kept of it."""
+        if not self._run.path.is_dir():
+            return DiskError("the folder of the run is gone", where=self._run.path)
+        epoch = saved_step(self._run.state_path) // self._setup.epoch_steps
+        remedy = f"kept epoch {epoch}; {error.remedy}: vixtui runs resume {self._run.id}"
+        return DiskError(error.what, where=error.where, remedy=remedy)
 
     @property
     def has_weights(self) -> bool:

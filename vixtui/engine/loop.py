@@ -55,9 +55,10 @@ class Loop:
             if index == 0 or state.step == first_step:
                 order = epoch_order(seed, epoch, len(train.labels))
             self._step(order[index * batch : (index + 1) * batch], progress)
-            if index + 1 == epoch_steps:
+            epoch_ended = index + 1 == epoch_steps
+            if epoch_ended:
                 self._end_epoch(epoch + 1)
-            if self._keeper.state_due():
+            if self._keeper.state_due(epoch_ended=epoch_ended):
                 self._keeper.save_state()
         if state.validated_step < state.step or not self._keeper.has_weights:
             self._validate(math.ceil(state.step / epoch_steps))
@@ -165,11 +166,10 @@ class Loop:
         measured = {"top1": scores.top1, "top5": scores.top5, "loss": scores.loss}
         if kept:
             state.best_top1, state.best_epoch = scores.top1, epoch
+        if kept or not self._keeper.has_weights:
             self._keeper.save_weights({"validation": measured | {"images": images}})
         self._reporter.write(
             events.Validated, epoch=epoch, step=state.step, is_best=kept, **measured
         )
-        if kept:
-            self._keeper.save_state()
         self._validated_at = time.monotonic()
         self._validation_seconds = self._validated_at - started

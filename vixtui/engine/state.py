@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 
 from vixtui.engine.learner import Learner
-from vixtui.errors import WeightsError
-from vixtui.files import write_atomically
+from vixtui.engine.storage import is_intact, save_tensors
+from vixtui.errors import VixtuiError, WeightsError
+from vixtui.files import commit, disk_error
 from vixtui.models.config import Recompute
 from vixtui.runs.config import Precision
-from vixtui.runs.weights import TensorEntry, read_header
+from vixtui.runs.directory import RunDirectory
+from vixtui.runs.weights import TensorEntry, check_weights, read_header
 
 _KEY = "vixtui-state"
 _MAX_THREADS = 4096
@@ -56,16 +58,68 @@ class TrainState:
     epoch_images: int = 0
 
 
-def save_state(path: Path, learner: Learner, state: TrainState) -> int:
-    """Write the state; return its size in bytes.
+def save_state(run: RunDirectory, learner: Learner, state: TrainState) -> int:
+    """Write the state, the one before it kept beside it; return its size in bytes.
 
     Raises:
         DiskError: when it cannot be written; the previous state is kept.
     """
-    tensors = {name: value.cpu().contiguous() for name, value in learner.tensors().items()}
-    content = save(tensors, {_KEY: json.dumps(asdict(state))})
-    write_atomically(path, content)
-    return len(content)
+    return save_tensors(
+        run.state_path,
+        learner.tensors(),
+        {_KEY: json.dumps(asdict(state))},
+        sealed=True,
+        predecessor=run.predecessor_path,
+    )
+
+
+def settle_state(run: RunDirectory) -> str | None:
+    """Put the state that a resume starts from into its place, before anything reads it.
+
+    That is the newest, or the one before it when the newest is damaged, or when the weights are
+    that were kept between the two: the way from there to the end is the same.
+
+    Returns:
+        A warning when something was damaged.
+
+    Raises:
+        WeightsError: when there are states and none can be used.
+        DiskError: when a file cannot be renamed or removed.
+    """
+    newest, before = _intact(run.state_path), _intact(run.predecessor_path)
+    if newest is None and before is None:
+        if run.state_path.exists() or run.predecessor_path.exists():
+            raise _damaged(run.state_path)
+        return None
+    torn = "" if newest or not run.state_path.exists() else run.state_path.name
+    try:
+        if newest and newest.best_epoch and not _are_weights(run.model_path):
+            run.model_path.unlink(missing_ok=True)
+            if before is None or before.best_epoch == newest.best_epoch:
+                return f"the weights of epoch {newest.best_epoch} are damaged: later ones are kept"
+            newest, torn = None, run.model_path.name
+        if newest is None:
+            commit(run.predecessor_path, run.state_path)
+    except OSError as error:
+        raise disk_error(error, run.state_path) from error
+    if not torn or before is None:  # a state alone may have been killed between two renames
+        return None
+    return f"damaged: {torn}; goes on from the state before, of step {before.step:,}"
+
+
+def _intact(path: Path) -> TrainState | None:
+    try:
+        return _read(path) if path.exists() and is_intact(path) else None
+    except VixtuiError:
+        return None
+
+
+def _are_weights(path: Path) -> bool:
+    try:
+        check_weights(path)
+    except VixtuiError:
+        return False
+    return True
 
 
 def saved_step(path: Path) -> int:

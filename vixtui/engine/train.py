@@ -22,7 +22,7 @@ from vixtui.engine.reporter import Reporter
 from vixtui.engine.setup import Setup
 from vixtui.engine.state import saved_step
 from vixtui.engine.wishes import Wishes
-from vixtui.errors import DoesNotFitError
+from vixtui.errors import DiskError, DoesNotFitError
 from vixtui.runs import events
 from vixtui.runs.config import RunConfig
 from vixtui.runs.control import Inbox
@@ -47,7 +47,8 @@ def train(
         asked_since: what was asked of the engine earlier is old, if not by the same measure.
 
     Raises:
-        VixtuiError: what ended it; the state is that of the last whole step if memory ran out.
+        VixtuiError: what ended it; the state is that of the last whole step if memory ran out,
+            and the last one saved if the disk is full.
     """
     started = started or psutil.Process().create_time()
     wishes = Wishes(Inbox(run.control_path, since=asked_since or started), group)
@@ -67,13 +68,26 @@ def train(
         clock.go_on_from(setup.state.elapsed_seconds)
     _warm_up(setup, reporter)
     keeper = Keeper(run, setup, clock, reporter)
-    keeper.save_state()
     try:
-        reason, seconds = Loop(setup, clock, keeper, wishes, reporter).fit(), clock.elapsed()
+        keeper.save_state()
+        loop = Loop(setup, clock, keeper, wishes, reporter)
+        _train_and_test(run, setup, clock, keeper, loop, reporter)
     except DoesNotFitError:
         keeper.save_state()
         raise
-    state = setup.state
+    except DiskError as error:
+        raise keeper.last_words(error) from error
+
+
+def _train_and_test(
+    run: RunDirectory,
+    setup: Setup,
+    clock: RunClock,
+    keeper: Keeper,
+    loop: Loop,
+    reporter: Reporter,
+) -> None:
+    reason, seconds, state = loop.fit(), clock.elapsed(), setup.state
     if reason is None:
         keeper.save_state()
         reporter.write(events.Stopped, step=state.step, epoch=state.step // setup.epoch_steps)
@@ -85,7 +99,7 @@ def train(
         best_epoch=state.best_epoch,
         best_top1=state.best_top1,
         seconds=seconds,
-        peak_memory_bytes=peak_memory_bytes(device),
+        peak_memory_bytes=peak_memory_bytes(setup.device),
     )
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 from torch import Tensor
 
 from vixtui import __version__
+from vixtui.engine.storage import save_tensors
 from vixtui.errors import WeightsError
-from vixtui.files import write_atomically
 from vixtui.models.vision_xformer import VisionXFormer, build
 from vixtui.runs.config import RunConfig
 from vixtui.runs.weights import ModelCard, Preprocessing, check_weights, read_header
@@ -39,10 +39,9 @@ def save_weights(path: Path, weights: dict[str, Tensor], card: ModelCard) -> Non
     """Write a self-contained weights file; the same weights and card give the same bytes.
 
     Raises:
-        DiskError: when it cannot be written.
+        DiskError: when it cannot be written; the old file is kept.
     """
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-    write_atomically(path, save(tensors, card.to_metadata()))
+    save_tensors(path, weights, card.to_metadata())
 
 
 def load_weights(path: Path) -> tuple[VisionXFormer, ModelCard]:

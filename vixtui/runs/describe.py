@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from vixtui.errors import ExitCode
 from vixtui.runs.config import RunConfig
 from vixtui.runs.directory import RunDirectory
 from vixtui.runs.events import (
@@ -166,6 +167,8 @@ def death_text(exit_code: int | None, *, oom_killed: bool = False) -> str:
     """
     if oom_killed and (exit_code is None or was_killed(exit_code)):
         return "memory ran out, and the system ended the engine"
+    if exit_code == ExitCode.DISK:
+        return "the disk is full, or the folder of the run cannot be written"
     if was_killed(exit_code):
         return "the system ended the engine, most likely because memory ran out"
     ended = "" if exit_code is None else f", with code {exit_code}"

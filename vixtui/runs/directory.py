@@ -59,6 +59,11 @@ class RunDirectory:
         return self.path / "state.safetensors"
 
     @property
+    def predecessor_path(self) -> Path:
+        """The state before the newest, for when that is damaged."""
+        return self.path / "state.previous.safetensors"
+
+    @property
     def lock_path(self) -> Path:
         return self.path / "lock"
 

@@ -9,9 +9,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
+
+from vixtui.files import disk_error
 
 VERSION = 1
 # Bounds of what a reader believes: 64-bit counts, times before the year 3000.
@@ -264,26 +267,43 @@ class EventWriter:
 
     Args:
         path: the log; made when missing. A torn last line is cut off first.
+
+    Raises:
+        OSError: when the log cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("a+b")
-        self._seq = self._mend()
+        self._path = path
+        self._file = path.open("a+b", buffering=0)
+        self._size = self._seq = 0
+        self._mend()
 
-    def _mend(self) -> int:
+    def _mend(self) -> None:
         self._file.seek(0)
         content = self._file.read()
-        whole = content.rfind(b"\n") + 1
-        self._file.truncate(whole)
-        events = [event for line in content[:whole].splitlines() if (event := decode(line))]
-        return events[-1].seq + 1 if events else 0
+        self._size = content.rfind(b"\n") + 1
+        self._file.truncate(self._size)
+        lines = content[: self._size].splitlines()
+        events = [event for line in lines if (event := decode(line))]
+        self._seq = events[-1].seq + 1 if events else 0
 
     def write(self, kind: type[Event], t: float, **values: object) -> Event:
-        """Append one event and flush it to the operating system."""
+        """Append one event, for everyone to read at once.
+
+        Raises:
+            DiskError: when it cannot be written; nothing of it is left in the log.
+        """
         event = kind(seq=self._seq, t=t, **values)
+        line = rest = encode(event)
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            with suppress(OSError):
+                self._file.truncate(self._size)
+            raise disk_error(error, self._path) from error
         self._seq += 1
-        self._file.write(encode(event))
-        self._file.flush()
+        self._size += len(line)
         return event
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vixtui.errors import UsageError
-from vixtui.files import write_atomically
+from vixtui.files import disk_error, write_atomically
 
 if TYPE_CHECKING:
     from psutil import Process
@@ -52,14 +52,17 @@ def acquire(path: Path) -> None:
 
     me = psutil.Process(os.getpid())
     record = {"host": socket.gethostname(), "pid": me.pid, **_start(me)}
-    with FileLock(path.with_name(".lock-guard")):  # looking and taking is one act
-        if path.exists() and owner_alive(path):
-            raise UsageError(
-                "another process works on this run",
-                where=path.parent.name,
-                remedy="watch it with 'vixtui attach'",
-            )
-        write_atomically(path, json.dumps(record).encode())
+    try:
+        with FileLock(path.with_name(".lock-guard")):  # looking and taking is one act
+            if path.exists() and owner_alive(path):
+                raise UsageError(
+                    "another process works on this run",
+                    where=path.parent.name,
+                    remedy="watch it with 'vixtui attach'",
+                )
+            write_atomically(path, json.dumps(record).encode())
+    except OSError as error:
+        raise disk_error(error, path) from error
 
 
 def release(path: Path) -> None:
