@@ -213,20 +213,24 @@ def largest_pictures_that_fit(
     """
     task = question.task
     allowed = knowledge.correction.allowed(question.budget.bytes)
-    for side in _SMALLER_SIDES:
-        if side >= min(task.image_height, task.image_width):
-            continue
+    every = [kind for choices in precisions(question) for kind in choices]
+
+    def that_fits(side: int) -> str | None:
         smaller = replace(question, task=replace(task, image_height=side, image_width=side))
         for name in preset_names:
             try:
                 found = _needs_of(name, smaller)
-                every = [kind for choices in precisions(smaller) for kind in choices]
                 least = found.smallest(every, levels(found, smaller)[-1:])
             except ValueError:
                 continue
             if least.peak_bytes <= allowed:
-                return side, name
-    return None
+                return name
+        return None
+
+    sides = [side for side in _SMALLER_SIDES if side < min(task.image_height, task.image_width)]
+    if not sides or that_fits(sides[-1]) is None:
+        return None
+    return next((side, name) for side in sides if (name := that_fits(side)) is not None)
 
 
 def _needs_of(name: str, question: Question) -> PresetNeeds:

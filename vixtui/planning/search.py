@@ -16,6 +16,7 @@ _RECOMPUTING_WORTH_IT = 1.1
 # bfloat16 rounds the gradients more coarsely: the engine's own measure is the same.
 _BFLOAT16_WORTH_IT = 1.15
 _LEVELS: tuple[Recompute, ...] = ("none", "mlp", "block")
+_SAVING: frozenset[Recompute] = frozenset({"mlp", "block"})
 # Only Performer keeps less than it could: `fast` keeps its features, too.
 _PERFORMER_LEVELS: tuple[Recompute, ...] = ("none", "fast", "mlp", "block")
 # On a CPU without bfloat16 it is slow, and nothing tells before the engine tries: a last resort.
@@ -77,6 +78,9 @@ def _fastest(
     best: Need | None = None
     best_score = inf
     for recompute in allowed:
+        whole = best is not None and best.passes == 1 and best.precision != "bf16"
+        if whole and recompute in _SAVING:
+            break  # no passes are left to save
         for precision in choices:
             # Not even in one pass would it be faster.
             if _score(needs.whole(precision, recompute), throughput) >= best_score:
@@ -90,7 +94,7 @@ def _fastest(
 def _score(need: Need, throughput: Throughput) -> float:
     """Return the seconds of an update, more where it has to earn its place."""
     seconds = step_seconds(need, throughput)
-    if need.recompute in ("mlp", "block"):
+    if need.recompute in _SAVING:
         seconds *= _RECOMPUTING_WORTH_IT
     if need.precision == "bf16":
         seconds *= _BFLOAT16_WORTH_IT
