@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from math import prod
 
 from vixtui.memory.execution import Execution
 from vixtui.memory.figures import BASIS_CLASSES, PresetFigures, StepFigures
@@ -68,8 +70,15 @@ def step_cost(
     if max(model.image_height, model.image_width) > figures.largest_side:
         raise ValueError(f"it is offered for up to {figures.largest_side} pixels a side")
 
+    rows, columns = model.grid
+    traced = tuple((step.patch_size, step.tokens) for step in figures.steps)
+    curve, line = (_weights(traced, model.patch_size, rows * columns, n) for n in (2, 1))
+
+    def total(weights: Weights, value: Callable[[StepFigures], float]) -> float:
+        return sum(share * value(figures.steps[index]) for index, share in weights)
+
     def parabola(value: Callable[[StepFigures], float]) -> float:
-        return _interpolate(figures, model, value, _through_three)
+        return total(curve, value)
 
     def activation_bytes(step: StepFigures) -> int:
         return step.peak_bytes(micro_batch) - _BYTES_A_PARAMETER * step.parameters
@@ -78,7 +87,7 @@ def step_cost(
     width = model.stages[-1].embed_dim
     weights = parabola(lambda step: step.grey_parameters if grey else step.parameters)
     parameters = round(weights) + (width + 1) * extra_classes
-    activations = _interpolate(figures, model, activation_bytes, _between_two)
+    activations = total(line, activation_bytes)
     activations += _BYTES_A_LOGIT * micro_batch * extra_classes
     kept_gradients = _GRADIENT_BYTES * parameters if micro_batch < batch_size else 0
     flops_per_image = parabola(lambda step: step.flops_per_image)
@@ -101,48 +110,52 @@ def step_cost(
     )
 
 
-Points = Sequence[tuple[int, float]]
-"""(tokens, value) pairs with rising tokens."""
+Traced = tuple[tuple[int, int], ...]
+"""(patch size, tokens) of each traced step."""
+Weights = tuple[tuple[int, float], ...]
+"""How much of which traced step, by its index; they add up to 1."""
 
 
-def _interpolate(
-    figures: PresetFigures,
-    model: ModelConfig,
-    value: Callable[[StepFigures], float],
-    over_tokens: Callable[[Points, int], float],
-) -> float:
-    """Return a figure at the model's patch size and tokens: `over_tokens`, linear in patch area."""
-    patch, (rows, columns) = model.patch_size, model.grid
-    sizes = {step.patch_size for step in figures.steps}
-    low = max(size for size in sizes if size <= patch)
-    high = min(size for size in sizes if size >= patch)
+@lru_cache(maxsize=256)
+def _weights(traced: Traced, patch: int, tokens: int, degree: int) -> Weights:
+    """Return how to interpolate: over tokens by a curve of `degree` 1 or 2, linear in patch area.
 
-    def at(size: int) -> float:
-        # Only the two sizes around the model's: planning asks for thousands of costs.
-        points = [(step.tokens, value(step)) for step in figures.steps if step.patch_size == size]
-        return over_tokens(sorted(points), rows * columns)
+    Raises:
+        ValueError: for smaller or larger patches than any traced.
+    """
+    low = max(size for size, _ in traced if size <= patch)
+    high = min(size for size, _ in traced if size >= patch)
+    over_tokens = _through_three if degree == 2 else _between_two
+
+    def at(size: int, share: float) -> Weights:
+        steps = [(count, index) for index, (other, count) in enumerate(traced) if other == size]
+        return tuple((index, share * part) for index, part in over_tokens(sorted(steps), tokens))
 
     if low == high:
-        return at(low)
-    return at(low) + (at(high) - at(low)) * (patch**2 - low**2) / (high**2 - low**2)
+        return at(low, 1.0)
+    share = (patch**2 - low**2) / (high**2 - low**2)
+    return at(low, 1 - share) + at(high, share)
 
 
-def _through_three(points: Points, tokens: int) -> float:
-    """Return the parabola through the three points nearest to `tokens` (Lagrange)."""
-    nearest = sorted(points, key=lambda point: abs(point[0] - tokens))[:3]
-    total = 0.0
-    for x, y in nearest:
-        for other, _ in nearest:
-            if other != x:
-                y *= (tokens - other) / (x - other)
-        total += y
-    return total
+def _through_three(steps: Sequence[tuple[int, int]], tokens: int) -> Weights:
+    """Return the parabola through the three steps nearest in tokens (Lagrange).
+
+    Args:
+        steps: (tokens, index), rising.
+        tokens: where to look.
+    """
+    nearest = sorted(steps, key=lambda step: abs(step[0] - tokens))[:3]
+    return tuple(
+        (index, prod((tokens - other) / (x - other) for other, _ in nearest if other != x))
+        for x, index in nearest
+    )
 
 
-def _between_two(points: Points, tokens: int) -> float:
-    """Return the line through the two points around `tokens`; before the first, its value."""
-    if len(points) == 1 or tokens <= points[0][0]:
-        return points[0][1]
-    right = next((i for i, (x, _) in enumerate(points) if x >= tokens), len(points) - 1)
-    (x_0, y_0), (x_1, y_1) = points[right - 1], points[right]
-    return y_0 + (y_1 - y_0) * (tokens - x_0) / (x_1 - x_0)
+def _between_two(steps: Sequence[tuple[int, int]], tokens: int) -> Weights:
+    """Return the line through the two steps around `tokens`; before the first, its value."""
+    if len(steps) == 1 or tokens <= steps[0][0]:
+        return ((steps[0][1], 1.0),)
+    right = next((at for at, (x, _) in enumerate(steps) if x >= tokens), len(steps) - 1)
+    (x_0, before), (x_1, behind) = steps[right - 1], steps[right]
+    share = (tokens - x_0) / (x_1 - x_0)
+    return ((before, 1 - share), (behind, share))
