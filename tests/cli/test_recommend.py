@@ -13,6 +13,8 @@ from vixtui.data.sources import MAX_IMAGE_SIZE, MIN_IMAGE_SIZE
 from vixtui.hardware.probe import probe
 from vixtui.planning.recommend import recommend
 from vixtui.planning.types import Budget, Question, Task
+from vixtui.runs.directory import list_runs
+from vixtui.runs.events import EventWriter, MemoryRanOut
 
 
 def test_table_has_the_best_first(vixtui):
@@ -209,3 +211,47 @@ def test_every_preset_is_listed(vixtui):
         entry["name"] for entry in json.loads(vixtui("presets", "list", "--json").out)["presets"]
     ]
     assert names == list(variants())
+
+
+def test_a_run_that_ran_out_of_memory_is_named_until_the_budget_grows(vixtui):
+    quick = ("train", "digits", "--preset", "vit:tiny", "--epochs", "1", "--budget")
+    assert vixtui(*quick, "4GB", "--name", "a").code == 0
+    log = EventWriter(list_runs()[0].events_path)
+    log.write(MemoryRanOut, 0.0, step=0, micro_batch=8, recompute="none")
+    log.close()
+
+    def plan(budget):
+        arguments = ("recommend", "--data", "digits", "--all", "--budget", budget, "--json")
+        found = json.loads(vixtui(*arguments).out)["candidates"]
+        return next(entry for entry in found if entry["preset"] == "vit:tiny")
+
+    assert (plan("4GB")["micro_batch"], plan("4GB")["passes"]) == (8, 8)
+    assert plan("4GB")["remembered"] == "memory ran out in run a"
+    assert (plan("5GB")["micro_batch"], plan("5GB")["remembered"]) == (64, "")
+    assert "vit:tiny: memory ran out in run a" in vixtui("recommend", "--budget", "4GB").err
+    assert vixtui("runs", "rm", "a", "--yes").code == 0
+    assert plan("4GB")["micro_batch"] == 8
+    result = vixtui(*quick, "4GB", "--name", "b")
+    assert "64 pictures in 8 passes" in result.err
+    assert "memory ran out in run a" in result.err
+
+
+def test_measured_peaks_correct_what_is_predicted(vixtui):
+    before = json.loads(vixtui("recommend", "--budget", "4GB", "--json").out)["candidates"][0]
+    assert vixtui("train", "digits", "--preset", "vit:tiny", "--epochs", "1").code == 0
+    after = json.loads(vixtui("recommend", "--budget", "4GB", "--json").out)["candidates"][0]
+    assert after["uncorrected_bytes"] == before["uncorrected_bytes"] == before["peak_bytes"]
+    assert after["peak_bytes"] == round(0.8 * before["peak_bytes"])  # the least it is taken for
+    assert "corrected by 1 run on this machine" in after["peak_basis"]
+    said = vixtui("recommend", "--budget", "4GB").err
+    assert "corrected by 1 run on this machine, × 0.80" in said
+
+
+def test_a_plan_can_be_asked_for_a_time(vixtui):
+    arguments = ("recommend", "--image-size", "224", "--budget", "4GB", "--all", "--json")
+    found = json.loads(vixtui(*arguments, "--time", "30m").out)["candidates"]
+    slow = [entry["reason"].startswith("too slow for 30:00") for entry in found if entry["fits"]]
+    assert slow == sorted(slow)
+    assert 0 < sum(slow) < len(slow)
+    assert all(3 * entry["seconds_per_epoch"] <= 1800 for entry in found[: slow.index(True)])
+    assert all(entry["reason"] for entry in found)

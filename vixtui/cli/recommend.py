@@ -237,7 +237,10 @@ def _tell_ranking(
         candidates = shortlist(candidates, _SHOWN)
     simulated = hardware.simulated is not None
     if json:
-        entries = [{**asdict(candidate), _SIMULATED: simulated} for candidate in candidates]
+        entries = [
+            {**asdict(candidate), "passes": candidate.passes, _SIMULATED: simulated}
+            for candidate in candidates
+        ]
         output.print_json({**_asked(question, hardware), "candidates": entries})
         return
     _introduce(hardware, heading)
