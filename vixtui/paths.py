@@ -27,6 +27,11 @@ def data_dir() -> Path:
     return home() / "data"
 
 
+def calibration_path() -> Path:
+    """Return where the measured speed of this machine is kept."""
+    return home() / "calibration.json"
+
+
 def presets_dir() -> Path:
     """Return the folder of shipped presets."""
     return _shipped("presets")

@@ -11,8 +11,8 @@ import pytest
 
 COMMANDS = [
     (),
-    ("probe",), ("recommend",), ("check",), ("train",), ("attach",), ("evaluate",), ("predict",),
-    ("doctor",),
+    ("probe",), ("bench",), ("recommend",), ("check",), ("train",), ("attach",), ("evaluate",),
+    ("predict",), ("doctor",),
     ("version",),
     ("runs",), ("runs", "list"), ("runs", "show"), ("runs", "compare"), ("runs", "resume"),
     ("runs", "stop"), ("runs", "rename"), ("runs", "rm"),

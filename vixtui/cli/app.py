@@ -9,6 +9,7 @@ import typer
 
 from vixtui.cli import (
     attach,
+    bench,
     check,
     doctor,
     evaluate,
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _module in (probe, recommend, check, train, attach, evaluate, predict, doctor):
+for _module in (probe, bench, recommend, check, train, attach, evaluate, predict, doctor):
     _module.add_to(app)
 app.add_typer(runs.app, name="runs")
 app.add_typer(presets.app, name="presets")

@@ -37,7 +37,7 @@ def find_hardware(budget: str | None, device: str, simulate: str | None) -> Hard
         UsageError: for an unreadable amount, an unknown device, or none that is simulated.
     """
     from vixtui.errors import UsageError
-    from vixtui.planning.speed import device_throughput, simulated_throughput
+    from vixtui.planning.speed import machine_throughput, simulated_throughput
 
     if simulate is not None:
         from vixtui.planning.simulate import parse_gpu, simulated_budget
@@ -60,7 +60,7 @@ def find_hardware(budget: str | None, device: str, simulate: str | None) -> Hard
     memory = resolve_budget(machine, budget, None if device == "auto" else device)
     return Hardware(
         budget=memory,
-        throughput=device_throughput(memory.device, machine.cores),
+        throughput=machine_throughput(memory.device, machine),
         notes=machine.notes,
     )
 

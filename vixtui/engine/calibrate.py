@@ -46,7 +46,7 @@ def calibrate(
     thread_choices = [threads] if threads else [1, cores] if cores > 1 else [1]
     if device.type != "cpu":
         thread_choices = [threads or cores]
-    precisions = ["fp32", "bf16"] if _native_bf16(device) else ["fp32"]
+    precisions = ["fp32", "bf16"] if native_bf16(device) else ["fp32"]
     if precision != "auto":
         precisions = [precision]
     tried = [_time(run, device, number, kind) for kind in precisions for number in thread_choices]
@@ -76,7 +76,8 @@ def _time(
     return Speed(threads, precision, min(durations))
 
 
-def _native_bf16(device: torch.device) -> bool:
+def native_bf16(device: torch.device) -> bool:
+    """Tell whether a device computes in bfloat16 by itself, not by float32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type != "cpu":

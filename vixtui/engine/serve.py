@@ -11,6 +11,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -59,6 +60,8 @@ class Server:
                 return self._evaluate(**arguments)
             case "download":
                 return self._download(**arguments)
+            case "bench":
+                return self._bench(**arguments)
             case other:
                 raise UsageError(f"unknown question: {other}")
 
@@ -128,6 +131,15 @@ class Server:
             ),
         )
         return {"path": str(folder)}
+
+    def _bench(self, seconds: float) -> dict[str, Any]:
+        from vixtui.engine.bench import measure_rates
+
+        rates = []
+        for measured in measure_rates(usable_cores(), seconds):
+            rates.append(asdict(measured))
+            self._progress(done=len(rates), rates=rates[-1])
+        return {"torch": torch.__version__, "rates": rates}
 
     def _model(self, path: Path) -> tuple[VisionXFormer, ModelCard]:
         try:

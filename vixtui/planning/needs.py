@@ -19,12 +19,12 @@ from vixtui.runs.config import Precision
 
 # All presets for several tasks: moving the budget to and fro computes nothing twice.
 _KEPT = 1024
-# With ``auto`` the engine tries both and takes the faster, so both have to fit.
-_TRIED: Mapping[Precision, tuple[StepPrecision, ...]] = {
+TRIED: Mapping[Precision, tuple[StepPrecision, ...]] = {
     "auto": ("fp32", "bf16"),
     "fp32": ("fp32",),
     "bf16": ("bf16",),
 }
+"""With ``auto`` the engine tries both and takes the faster, so both have to fit."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,7 +134,7 @@ class PresetNeeds:
         return min(ways, key=lambda need: need.peak_bytes)
 
     def _work_out(self, micro_batch: int, precision: Precision, recompute: Recompute) -> Need:
-        costs = tuple(self._cost(micro_batch, kind, recompute) for kind in _TRIED[precision])
+        costs = tuple(self._cost(micro_batch, kind, recompute) for kind in TRIED[precision])
         return Need(
             micro_batch=micro_batch,
             batch_size=self.batch_size,

@@ -23,7 +23,7 @@ from vixtui.planning.speed import (
     MeasuredSpeed,
     Throughput,
     corrected,
-    device_throughput,
+    machine_throughput,
     measured_speed,
     read_speeds,
 )
@@ -126,7 +126,7 @@ def _cannot_take(chosen: Preset, error: ValueError, option: str) -> UsageError:
 
 def knowledge_here(question: Question, machine: Machine) -> Knowledge:
     """Return what is known about training on a device of this machine."""
-    return read_knowledge(question, device_throughput(question.budget.device, machine.cores))
+    return read_knowledge(question, machine_throughput(question.budget.device, machine))
 
 
 def read_knowledge(question: Question, throughput: Throughput) -> Knowledge:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import inf
 
 from vixtui.models.config import Recompute
-from vixtui.planning.needs import Need, PresetNeeds
+from vixtui.planning.needs import TRIED, Need, PresetNeeds
 from vixtui.planning.speed import Throughput
 from vixtui.planning.types import Question
 from vixtui.runs.config import Precision
@@ -62,10 +62,16 @@ def find_way(
 def step_seconds(need: Need, throughput: Throughput) -> float:
     """Return the predicted time of a weight update.
 
-    Where the engine will choose the precision, it is that of float32: whether the device is faster
-    in bfloat16 is not known before.
+    Where the engine will choose the precision, it is that of float32 unless bfloat16 is known to be
+    worth it: whether a processor is faster in it only a calibration tells.
     """
-    return throughput.step_seconds(need.costs[0])
+    first, *others = zip(TRIED[need.precision], need.costs, strict=True)
+    seconds = throughput.step_seconds(first[1], first[0])
+    for precision, cost in others:
+        if throughput.knows(precision):
+            other = throughput.step_seconds(cost, precision)
+            seconds = other if other * _BFLOAT16_WORTH_IT < seconds else seconds
+    return seconds
 
 
 def _fastest(

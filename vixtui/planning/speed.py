@@ -9,51 +9,92 @@ from itertools import islice
 from statistics import median
 
 from vixtui.errors import VixtuiError
+from vixtui.hardware.calibration import Calibration, Rates, read_calibration
+from vixtui.hardware.machine import Machine
 from vixtui.memory.cost import StepCost, step_cost
-from vixtui.memory.execution import Execution
+from vixtui.memory.execution import Execution, StepPrecision
 from vixtui.memory.figures import PresetFigures
-from vixtui.models.config import ModelConfig
+from vixtui.models.config import ModelConfig, Recompute
 from vixtui.runs.directory import RunDirectory, list_runs
-from vixtui.runs.events import ModelBuilt, decode
+from vixtui.runs.events import ModelBuilt, StepDone, decode
 
 _RUNS_LOOKED_AT = 20
 _LINES_LOOKED_AT = 50
+# Of about 0.1 s each.
+_FEWEST_WINDOWS = 5
 # An earlier run on a machine that was busy, or another machine, must not distort everything.
 _LARGEST_CORRECTION = 8.0
 
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """What a device gets done; a step takes the sum of its three parts."""
+    """What a device gets done, in each way it may compute, and how that is known."""
 
-    flops_per_second: float
-    bytes_per_second: float
-    seconds_per_kernel: float
+    ways: tuple[Rates, ...]
     basis: str
 
-    def step_seconds(self, cost: StepCost) -> float:
-        """Return the predicted time of one optimizer step."""
-        return (
-            cost.flops / self.flops_per_second
-            + cost.moved_bytes / self.bytes_per_second
-            + cost.kernels * self.seconds_per_kernel
-        )
+    def step_seconds(self, cost: StepCost, precision: StepPrecision = "fp32") -> float:
+        """Return the predicted time of one optimizer step, in the fastest number of threads.
+
+        Args:
+            cost: of the step.
+            precision: bfloat16 counts as float32 where its speed is not known.
+        """
+        ways = [rates for rates in self.ways if rates.precision == precision] or self.ways
+        return min(_step_seconds(rates, cost) for rates in ways)
+
+    def knows(self, precision: StepPrecision) -> bool:
+        """Tell whether its speed in a precision was measured, or assumed for that precision."""
+        return any(rates.precision == precision for rates in self.ways)
+
+    def times(self, factor: float, basis: str) -> Throughput:
+        """Return the throughput of a device that is so many times as fast."""
+        return Throughput(tuple(rates.times(factor) for rates in self.ways), basis)
+
+
+def _step_seconds(rates: Rates, cost: StepCost) -> float:
+    """Return the sum over the kinds of work, each at its rate."""
+    products = cost.flops - cost.convolution_flops - cost.attention_flops
+    return (
+        products / rates.product_flops
+        + cost.convolution_flops / rates.convolution_flops
+        + cost.attention_flops / rates.attention_flops
+        + (cost.moved_bytes - cost.function_bytes) / rates.moved_bytes
+        + cost.function_bytes / rates.function_bytes
+        + cost.kernels * rates.kernel_seconds
+    )
+
+
+def _alike(flops: float, moved_bytes: float, kernel_seconds: float, threads: int) -> Rates:
+    """Return rates that do not tell kinds of work apart."""
+    return Rates(
+        threads=threads,
+        product_flops=flops,
+        convolution_flops=flops,
+        attention_flops=flops,
+        moved_bytes=moved_bytes,
+        function_bytes=moved_bytes,
+        kernel_seconds=kernel_seconds,
+    )
 
 
 # Fitted to single-precision training steps of 17 presets on one core of an Intel Xeon, 2026-11-22:
 # fifteen within 13 %, two of size base 21 and 33 % too fast.
-_CORE = Throughput(1e11, 1e10, 5e-6, "")
+_CORE_FLOPS, _CORE_BYTES, _KERNEL_SECONDS = 1e11, 1e10, 5e-6
 # A second core adds this much of the first one's speed.
 _NEXT_CORE_SHARE = 0.5
 _MOST_CORES = 8
-_GPU = Throughput(4e12, 2e11, 1e-5, "predicted: 4 TFLOP/s (default, not measured on a GPU)")
+_GPU = Throughput(
+    (_alike(4e12, 2e11, 1e-5, threads=0),),
+    "predicted: 4 TFLOP/s (default, not measured on a GPU)",
+)
 # That the default stands for; a simulated GPU is taken to be faster or slower in proportion.
 _GPU_MULTIPROCESSORS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class MeasuredSpeed:
-    """The training speed that an earlier run on this machine started with."""
+    """How fast an earlier run on this machine trained in its first seconds."""
 
     run: str
     device: str
@@ -62,22 +103,37 @@ class MeasuredSpeed:
     batch_size: int
     micro_batch: int
     images_per_second: float
+    precision: StepPrecision = "fp32"
+    recompute: Recompute = "none"
 
 
-def device_throughput(device: str, cores: int) -> Throughput:
-    """Return the throughput assumed of a device nobody has trained on yet."""
+def device_throughput(
+    device: str, cores: int, calibration: Calibration | None = None
+) -> Throughput:
+    """Return the throughput assumed of a device nobody has trained on yet.
+
+    Args:
+        device: as `Budget.device`.
+        cores: that may be used.
+        calibration: of the processor, if it was measured.
+    """
     if device != "cpu":
         return _GPU
+    if calibration is not None:
+        basis = f"predicted from a calibration of this machine, {calibration.date}"
+        return Throughput(calibration.rates, basis)
     factor = 1 + _NEXT_CORE_SHARE * (min(cores, _MOST_CORES) - 1)
+    rates = _alike(_CORE_FLOPS * factor, _CORE_BYTES * factor, _KERNEL_SECONDS, threads=cores)
     return Throughput(
-        flops_per_second=_CORE.flops_per_second * factor,
-        bytes_per_second=_CORE.bytes_per_second * factor,
-        seconds_per_kernel=_CORE.seconds_per_kernel,
-        basis=(
-            f"predicted: {_CORE.flops_per_second / 1e9:.0f} GFLOP/s, "
-            f"{_CORE.bytes_per_second / 1e9:.0f} GB/s a core"
-        ),
+        (rates,),
+        f"predicted: {_CORE_FLOPS / 1e9:.0f} GFLOP/s, {_CORE_BYTES / 1e9:.0f} GB/s a core",
     )
+
+
+def machine_throughput(device: str, machine: Machine) -> Throughput:
+    """Return the throughput assumed of a device of this machine, calibrated if it ever was."""
+    calibration = read_calibration(machine.cpu, machine.cores) if device == "cpu" else None
+    return device_throughput(device, machine.cores, calibration)
 
 
 def simulated_throughput(multiprocessors: int | None) -> Throughput:
@@ -89,15 +145,13 @@ def simulated_throughput(multiprocessors: int | None) -> Throughput:
     if multiprocessors is None:
         return _GPU
     factor = multiprocessors / _GPU_MULTIPROCESSORS
-    flops = _GPU.flops_per_second * factor
+    (assumed,) = _GPU.ways
+    flops = assumed.product_flops * factor
+    rates = replace(assumed.times(factor), kernel_seconds=assumed.kernel_seconds)
     return Throughput(
-        flops_per_second=flops,
-        bytes_per_second=_GPU.bytes_per_second * factor,
-        seconds_per_kernel=_GPU.seconds_per_kernel,
-        basis=(
-            f"predicted: {flops / 1e12:.3g} TFLOP/s for {multiprocessors} multiprocessors "
-            "(default, not measured on a GPU)"
-        ),
+        (rates,),
+        f"predicted: {flops / 1e12:.3g} TFLOP/s for {multiprocessors} multiprocessors "
+        "(default, not measured on a GPU)",
     )
 
 
@@ -111,24 +165,21 @@ def corrected(
             cost = step_cost(
                 figures[speed.preset],
                 speed.model,
-                Execution("cpu" if speed.device == "cpu" else "cuda"),
+                Execution(
+                    "cpu" if speed.device == "cpu" else "cuda", speed.precision, speed.recompute
+                ),
                 micro_batch=speed.micro_batch,
                 batch_size=speed.batch_size,
             )
         except (KeyError, ValueError):  # a preset or size of another version
             continue
-        predicted = speed.batch_size / throughput.step_seconds(cost)
+        predicted = speed.batch_size / throughput.step_seconds(cost, speed.precision)
         ratios.append(speed.images_per_second / predicted)
     if not ratios:
         return throughput
     ratio = min(max(median(ratios), 1 / _LARGEST_CORRECTION), _LARGEST_CORRECTION)
     runs = "1 run" if len(ratios) == 1 else f"{len(ratios)} runs"
-    return Throughput(
-        flops_per_second=throughput.flops_per_second * ratio,
-        bytes_per_second=throughput.bytes_per_second * ratio,
-        seconds_per_kernel=throughput.seconds_per_kernel / ratio,
-        basis=f"predicted, corrected by {runs} on this machine",
-    )
+    return throughput.times(ratio, f"predicted, corrected by {runs} on this machine")
 
 
 def measured_speed(
@@ -169,6 +220,7 @@ def _read_speed(run: RunDirectory, written: tuple[int, ...]) -> MeasuredSpeed | 
         if built is None or built.images_per_second <= 0:
             return None
         config = run.config()
+        windows = [event.images_per_second for event in events if isinstance(event, StepDone)]
     except (OSError, VixtuiError):  # a damaged run teaches nothing
         return None
     return MeasuredSpeed(
@@ -178,5 +230,10 @@ def _read_speed(run: RunDirectory, written: tuple[int, ...]) -> MeasuredSpeed | 
         model=config.model,
         batch_size=min(config.recipe.batch_size, config.data.train),
         micro_batch=config.plan.micro_batch,
-        images_per_second=built.images_per_second,
+        # What was tried before the first step leaves out the change of the weights.
+        images_per_second=(
+            median(windows) if len(windows) >= _FEWEST_WINDOWS else built.images_per_second
+        ),
+        precision="bf16" if built.precision == "bf16" else "fp32",
+        recompute=config.plan.recompute,
     )

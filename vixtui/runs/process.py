@@ -1,8 +1,8 @@
 """Starting the engine and asking it things; the engine is always another process.
 
 Training runs detached and speaks through its run directory. Everything else (evaluate, predict,
-download) is a question: one JSON object a line goes in, JSON objects come out, the last one a
-``result`` or an ``error``.
+download, bench) is a question: one JSON object a line goes in, JSON objects come out, the last one
+a ``result`` or an ``error``.
 """
 
 from __future__ import annotations
@@ -126,7 +126,8 @@ class Engine:
         """Return the answer to one question; blocks.
 
         Args:
-            question: ``predict``, ``evaluate``, ``download``; see ``vixtui.engine.serve``.
+            question: ``predict``, ``evaluate``, ``download``, ``bench``; see
+                ``vixtui.engine.serve``.
             on_progress: called with each ``progress`` object before the answer.
             arguments: JSON-able; sent along.
 

@@ -1,0 +1,252 @@
+"""How fast this machine's processor is, by kind of work, measured within a few seconds.
+
+Products, convolutions and attention are timed by themselves. What moving memory and starting
+operations take is told from real training steps: what remains of them, less those three. Timed by
+itself, memory would seem several times as fast, as it then lies in the processor's caches.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from vixtui.engine.calibrate import native_bf16
+from vixtui.engine.inputs import measure
+from vixtui.engine.learner import Learner
+from vixtui.hardware.calibration import Precision, Rates
+from vixtui.memory.cost import StepCost, step_cost
+from vixtui.memory.execution import Execution
+from vixtui.memory.figures import read_figures
+from vixtui.models.config import ModelConfig
+from vixtui.presets import preset
+from vixtui.runs.config import DataConfig, Plan, Recipe, RunConfig
+
+_SIDE, _CLASSES = 32, 10
+# Preset and batch: one mostly computes and moves, one mostly starts small operations.
+_STEPS = (("vit:tiny", 32), ("vip:tiny", 4), ("hybrid-vin:tiny", 8))
+# Of the time for a way to compute: each of three kinds, each of three steps.
+_SHARE_OF_A_KIND, _SHARE_OF_A_STEP = 0.12, 0.2
+_FEWEST_TURNS = 3
+# Exponentials, GELU and norms take this much of plain traffic's time a byte: least squares over
+# steps of all presets on one core of an AMD EPYC, 2026-11-26.
+_FUNCTION_FACTOR = 3.0
+# What real steps tell of memory and of starting operations is not to fall below these.
+_LEAST_SECONDS_A_BYTE, _LEAST_SECONDS_A_KERNEL = 1e-12, 1e-7
+
+Work = Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Products:
+    """Floating-point operations a second, by kind."""
+
+    product: float
+    convolution: float
+    attention: float
+
+    def seconds(self, cost: StepCost) -> float:
+        """Return what a step's computing takes, without memory and starting operations."""
+        rest = cost.flops - cost.convolution_flops - cost.attention_flops
+        return (
+            rest / self.product
+            + cost.convolution_flops / self.convolution
+            + cost.attention_flops / self.attention
+        )
+
+
+def measure_rates(cores: int, seconds: float) -> Iterator[Rates]:
+    """Yield the speed with one and with all cores, in float32 and, where native, bfloat16.
+
+    Args:
+        cores: that it may use.
+        seconds: about how long it may take in all; less than a second is hardly exact.
+    """
+    before = torch.get_num_threads()
+    precisions: list[Precision] = ["fp32"]
+    if native_bf16(torch.device("cpu")):
+        precisions.append("bf16")
+    ways = [(threads, precision) for threads in sorted({1, cores}) for precision in precisions]
+    try:
+        for threads, precision in ways:
+            torch.set_num_threads(threads)
+            yield _rates(threads, precision, seconds / len(ways))
+    finally:
+        torch.set_num_threads(before)
+
+
+def _rates(threads: int, precision: Precision, seconds: float) -> Rates:
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    products = Products(
+        product=_speed(_product_works(dtype), threads, seconds),
+        convolution=_speed([_convolution_work(dtype)], threads, seconds),
+        # In bfloat16, too, attention is computed in float32: see `models.mixers.heads.attend`.
+        attention=_speed([_attention_work()], threads, seconds),
+    )
+    steps = []
+    for name, batch in _STEPS:
+        work = TrainingStep(name, _SIDE, batch, precision=precision)
+        cost = cost_of(name, _SIDE, batch, precision=precision)
+        steps.append((cost, best_seconds(work, threads, seconds * _SHARE_OF_A_STEP)))
+    byte, kernel = _remainder(steps, products)
+    return Rates(
+        threads=threads,
+        precision=precision,
+        product_flops=products.product,
+        convolution_flops=products.convolution,
+        attention_flops=products.attention,
+        moved_bytes=1 / byte,
+        function_bytes=1 / (_FUNCTION_FACTOR * byte),
+        kernel_seconds=kernel,
+    )
+
+
+def best_seconds(work: Work, threads: int, seconds: float) -> float:
+    """Return the least time that `work` took in turns over about so many seconds.
+
+    With one thread that is processor time, so that other programs do not count.
+    """
+    clock = time.perf_counter
+    if threads == 1 and sys.platform != "win32":  # there, it moves in steps of 16 ms
+        clock = time.thread_time
+    work()
+    durations: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(durations) < _FEWEST_TURNS or time.perf_counter() < end:
+        started = clock()
+        work()
+        durations.append(clock() - started)
+    return max(min(durations), 1e-9)
+
+
+def _speed(works: list[tuple[float, Work]], threads: int, seconds: float) -> float:
+    """Return operations a second over several pieces of work, of which the operations are given."""
+    each = seconds * _SHARE_OF_A_KIND / len(works)
+    taken = sum(best_seconds(work, threads, each) for _, work in works)
+    return sum(flops for flops, _ in works) / taken
+
+
+def _product_works(dtype: torch.dtype) -> list[tuple[float, Work]]:
+    """A linear map as in a block: forward, and the gradient of its weights."""
+    rows, width, hidden = 2048, 128, 256
+    x, weight = torch.randn(rows, width, dtype=dtype), torch.randn(width, hidden, dtype=dtype)
+    gradient = torch.randn(rows, hidden, dtype=dtype)
+    flops = 2.0 * rows * width * hidden
+    return [(flops, lambda: x @ weight), (flops, lambda: x.mT @ gradient)]
+
+
+def _convolution_work(dtype: torch.dtype) -> tuple[float, Work]:
+    """A layer of a convolutional stem: forward and both gradients."""
+    batch, channels, side, taps = 8, 64, 16, 3
+    x = torch.randn(batch, channels, side, side, dtype=dtype, requires_grad=True)
+    weight = torch.randn(channels, channels, taps, taps, dtype=dtype, requires_grad=True)
+    gradient = torch.randn(batch, channels, side, side, dtype=dtype)
+
+    def work() -> None:
+        torch.autograd.grad(F.conv2d(x, weight, padding=1), (x, weight), gradient)
+
+    return 6.0 * batch * side**2 * channels**2 * taps**2, work
+
+
+def _attention_work() -> tuple[float, Work]:
+    """Fused attention, forward and backward: two products and five."""
+    shape = batch, heads, tokens, width = 4, 4, 256, 32
+    q, k, v = (torch.randn(shape, requires_grad=True) for _ in range(3))
+    gradient = torch.randn(shape)
+
+    def work() -> None:
+        torch.autograd.grad(F.scaled_dot_product_attention(q, k, v), (q, k, v), gradient)
+
+    return 14.0 * batch * heads * tokens**2 * width, work
+
+
+def _remainder(steps: list[tuple[StepCost, float]], products: Products) -> tuple[float, float]:
+    """Return seconds a plainly moved byte and an operation, by least squares of relative errors."""
+    aa = ab = bb = ay = by = 0.0
+    for cost, seconds in steps:
+        plain = cost.moved_bytes + (_FUNCTION_FACTOR - 1) * cost.function_bytes
+        a, b = plain / seconds, cost.kernels / seconds
+        y = 1 - products.seconds(cost) / seconds
+        aa, ab, bb, ay, by = aa + a * a, ab + a * b, bb + b * b, ay + a * y, by + b * y
+    determinant = aa * bb - ab * ab
+    byte = (ay * bb - by * ab) / determinant if determinant > 0 else ay / aa
+    kernel = (by - byte * ab) / bb
+    if kernel < _LEAST_SECONDS_A_KERNEL:
+        kernel = _LEAST_SECONDS_A_KERNEL
+        byte = (ay - kernel * ab) / aa
+    if byte < _LEAST_SECONDS_A_BYTE:
+        byte = _LEAST_SECONDS_A_BYTE
+        kernel = max((by - byte * ab) / bb, _LEAST_SECONDS_A_KERNEL)
+    return byte, kernel
+
+
+def cost_of(name: str, side: int, batch: int, *, precision: Precision = "fp32") -> StepCost:
+    """Return the traced cost of a step of a preset on square colour pictures."""
+    return step_cost(
+        read_figures().presets[name],
+        _model(name, side),
+        Execution("cpu", precision),
+        micro_batch=batch,
+        batch_size=batch,
+    )
+
+
+class TrainingStep:
+    """An update of weights as training does it, on random colour pictures; called to do one.
+
+    Args:
+        name: of the preset.
+        side: of the pictures, in pixels.
+        batch: how many.
+        precision: of products and convolutions.
+    """
+
+    def __init__(self, name: str, side: int, batch: int, *, precision: Precision = "fp32") -> None:
+        images = torch.randint(256, (batch, 3, side, side), dtype=torch.uint8)
+        self._batch = images, torch.randint(_CLASSES, (batch,))
+        config = _run_config(name, side, batch)
+        self.learner = Learner(config, measure(images), torch.device("cpu"))
+        self.learner.precision = precision
+
+    def __call__(self) -> None:
+        """Change the weights once."""
+        images, labels = self._batch
+        self.learner.combine(self.learner.accumulate(images, labels, step=0))
+        self.learner.apply(step=0, lr=1e-4)
+
+
+def _run_config(name: str, side: int, batch: int) -> RunConfig:
+    data = DataConfig(
+        source="random",
+        classes=tuple(map(str, range(_CLASSES))),
+        image_height=side,
+        image_width=side,
+        in_channels=3,
+        fingerprint="",
+        train=batch,
+        validation=0,
+        test=0,
+    )
+    return RunConfig(
+        id="bench",
+        created="",
+        vixtui="",
+        preset=name,
+        seed=0,
+        model=_model(name, side),
+        data=data,
+        recipe=Recipe(epochs=1, batch_size=batch),
+        plan=Plan(
+            device="cpu", micro_batch=batch, budget_bytes=0, predicted_peak_bytes=0, basis="none"
+        ),
+    )
+
+
+def _model(name: str, side: int) -> ModelConfig:
+    return preset(name).model_config(
+        image_height=side, image_width=side, in_channels=3, num_classes=_CLASSES
+    )
