@@ -1,0 +1,138 @@
+"""Images a second from the files to the weights, beside the official models in their own loop.
+
+    python benchmarks/engine_throughput.py DIR [NAME …]
+
+DIR holds CIFAR-10 as train/CLASS/*.jpg. Both sides train twice through the same pictures in batches
+of 16, in single precision on all cores: decoding, steps and all that each does between them, but
+not the test or validation, nor the start of a process. Ours is `vixtui train` with the `paper`
+preset and the default recipe, augmentation, averaged weights and saved states included; theirs is
+torchvision's ImageFolder, a DataLoader and AdamW, as in the official scripts, without any of these.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from vixtui.hardware.host import usable_cores
+from vixtui.runs.directory import RunDirectory
+from vixtui.runs.events import DataChecked, EpochDone, Event, StepDone, read_events
+
+NAMES = ("vin", "vip", "vil", "fnet")
+A_CLASS, BATCH, EPOCHS = 8, 16, 2
+TARGET = 1.5
+
+
+def link_pictures(source: Path, target: Path) -> None:
+    """Link a few training pictures, and as few as possible to validate and test, of each class."""
+    counts = {"train": A_CLASS, "val": 1, "test": 1}
+    for folder in sorted((source / "train").iterdir()):
+        pictures = iter(sorted(folder.iterdir()))
+        for part, count in counts.items():
+            place = target / part / folder.name
+            place.mkdir(parents=True)
+            for _ in range(count):
+                picture = next(pictures)
+                os.symlink(picture.resolve(), place / picture.name)
+
+
+def our_speed(data: Path, home: Path, name: str) -> float:
+    """Return images a second of a run, decoding included."""
+    command = [sys.executable, "-m", "vixtui", "train", str(data), "--preset", f"{name}:paper"]
+    command += ["--epochs", str(EPOCHS), "--batch-size", str(BATCH), "--name", name]
+    command += ["--threads", str(usable_cores()), "--precision", "fp32", "--recompute", "none"]
+    subprocess.run(
+        command,
+        env=os.environ | {"VIXTUI_HOME": str(home)},
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    return _speed(list(read_events(RunDirectory(home / "runs" / name).events_path)))
+
+
+def _speed(events: list[Event]) -> float:
+    seconds, begun, before, updates = 0.0, None, 0.0, 0
+    for event in events:
+        if isinstance(event, DataChecked):
+            seconds += event.seconds
+        if isinstance(event, StepDone):
+            begun = before if begun is None else begun
+        if isinstance(event, EpochDone):
+            assert begun is not None
+            seconds, begun, updates = seconds + event.t - begun, None, event.step
+        before = event.t
+    return BATCH * updates / seconds
+
+
+def their_speed(data: Path, name: str) -> float:
+    """Return images a second of the official loop."""
+    import torch
+    from official import build_official
+    from torch.utils.data import DataLoader
+    from torchvision import transforms
+    from torchvision.datasets import ImageFolder
+
+    scale = transforms.Compose(
+        [transforms.ToTensor(), transforms.Normalize((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))]
+    )
+    loader = DataLoader(
+        ImageFolder(str(data / "train"), scale), batch_size=BATCH, shuffle=True, drop_last=True
+    )
+    torch.set_num_threads(usable_cores())
+    model = build_official(name, 32).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    criterion = torch.nn.CrossEntropyLoss()
+
+    def learn(images: torch.Tensor, labels: torch.Tensor) -> None:
+        optimizer.zero_grad()
+        criterion(model(images), labels).backward()
+        optimizer.step()
+
+    learn(torch.randn(BATCH, 3, 32, 32), torch.zeros(BATCH, dtype=torch.int64))  # warms up
+    started = time.perf_counter()
+    for _ in range(EPOCHS):
+        for images, labels in loader:
+            learn(images, labels)
+    return EPOCHS * len(loader) * BATCH / (time.perf_counter() - started)
+
+
+def lines(source: Path, names: tuple[str, ...] = NAMES) -> Iterator[str]:
+    """Tell the comparison, line by line."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "pictures"
+        link_pictures(source, data)
+        for name in names:
+            ours = our_speed(data, Path(folder) / "home", name)
+            command = [sys.executable, __file__, str(data), name, "--theirs"]
+            told = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+            theirs = float(told.splitlines()[-1])
+            met = "yes" if ours / theirs >= TARGET else "NO"
+            yield (
+                f"{name:5} vixtui {ours:6.1f} images/s, official {theirs:6.1f}:"
+                f" {ours / theirs:5.2f} ×  target ≥ {TARGET} ×: {met}"
+            )
+
+
+def main() -> None:
+    """Print the comparison, or one speed of theirs."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("names", nargs="*", default=NAMES, choices=NAMES)
+    parser.add_argument("--theirs", action="store_true", help="only the official loop, of one name")
+    options = parser.parse_args()
+    if options.theirs:
+        print(their_speed(options.data, options.names[0]))
+        return
+    for line in lines(options.data, tuple(options.names)):
+        print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
