@@ -32,6 +32,18 @@ def calibration_path() -> Path:
     return home() / "calibration.json"
 
 
+def cache_dir() -> Path:
+    """Return the folder of decoded pictures: ``$VIXTUI_HOME/cache`` or the system's cache folder.
+
+    Everything in it can be made again.
+    """
+    if os.environ.get(HOME_VARIABLE):
+        return home() / "cache"
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("vixtui", appauthor=False))
+
+
 def presets_dir() -> Path:
     """Return the folder of shipped presets."""
     return _shipped("presets")

@@ -25,6 +25,7 @@ def make_run(
     recompute: str = "none",
     seed: int = 0,
     budget_bytes: int = 4 * 10**9,
+    cache: bool = True,
     **recipe: Any,
 ) -> RunDirectory:
     """Write the directory of a run that is quick to train."""
@@ -44,6 +45,7 @@ def make_run(
         budget_bytes=budget_bytes,
         predicted_peak_bytes=10**9,
         basis="test",
+        cache=cache,
     )
     config = RunConfig(
         id=run_id,

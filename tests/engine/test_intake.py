@@ -14,6 +14,7 @@ from torch import Tensor
 from vixtui.data.pictures import read_picture
 from vixtui.engine import serve
 from vixtui.engine.intake import Intake, take_in
+from vixtui.errors import DataError
 from vixtui.runs.directory import RunDirectory
 from vixtui.runs.weights import Preprocessing
 
@@ -56,16 +57,17 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "pictures"
 
 
+@pytest.mark.parametrize("cache", [True, False])
 def test_training_evaluation_and_prediction_see_the_same_pixels(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: bool
 ) -> None:
     for seed, name in enumerate(("cat", "dog")):
         save_every_kind(tmp_path / "pictures" / name, seed)
-    run = make_run(str(tmp_path / "pictures"))
+    run = make_run(str(tmp_path / "pictures"), cache=cache)
     config = run.config()
     intake, _ = taken_in(run)
     parts = (intake.train, intake.validation, intake.test)
-    learned = torch.cat([part.images for part in parts])
+    learned = torch.cat([part.images[:] for part in parts])
     items = [item for part in parts for item in part.items]
     seen: list[Tensor] = []
 
@@ -155,3 +157,28 @@ def test_what_is_handled_shares_a_line(folder: Path) -> None:
 
 def test_built_in_pictures_need_no_remarks() -> None:
     assert taken_in(make_run("digits"))[1] == []
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_what_is_told_is_the_same_whether_or_not_the_cache_knows_the_pictures(
+    folder: Path, cache: bool
+) -> None:
+    (folder / "train/cat/3.png").write_text("no picture")
+    (folder / "test/cat/4.png").write_bytes((folder / "train/cat/0.png").read_bytes())
+    run = make_run(str(folder), cache=cache)
+
+    first, second = taken_in(run), taken_in(run)
+
+    assert first[1] == second[1]
+    assert len(first[1]) == 3
+    assert first[0].unusable == second[0].unusable == 1
+    assert torch.equal(first[0].train.images[:], second[0].train.images[:])
+    assert first[0].train.items == second[0].train.items
+
+
+def test_a_damaged_split_is_refused(folder: Path) -> None:
+    run = make_run(str(folder))
+    run.split_path.write_text('{"train": [[["a"], 0]], "validation": [], "test": []}')
+
+    with pytest.raises(DataError, match="split is missing or damaged"):
+        taken_in(run)

@@ -132,6 +132,12 @@ def train(
     nnodes: Nnodes = 1,
     node_rank: NodeRank = 0,
     rdzv_endpoint: Endpoint = None,
+    cache: Annotated[
+        bool,
+        typer.Option(
+            "--cache/--no-cache", help="Keep decoded pictures on disk; see 'vixtui cache'."
+        ),
+    ] = True,
     name: Annotated[str | None, typer.Option("--name", help="Id of the run.")] = None,
     download: Annotated[
         bool, typer.Option("--download", help="Fetch a public data set if it is not here.")
@@ -211,6 +217,7 @@ def train(
         seed=seed,
         threads=threads,
         nproc=nproc,
+        cache=cache,
         name=name,
     )
     _narrate(source, choice, memory, recipe, chosen_here=preset is None)

@@ -35,12 +35,16 @@ class Split:
         """
         parts = json.loads(content)
         try:
-            return cls(
+            split = cls(
                 *(
                     tuple((item, int(label)) for item, label in parts[name])
                     for name in ("train", "validation", "test")
                 )
             )
+            labelled = (*split.train, *split.validation, *split.test)
+            if not all(isinstance(item, str | int) for item, _ in labelled):
+                raise TypeError
+            return split
         except (KeyError, TypeError) as error:
             raise ValueError("not a split") from error
 

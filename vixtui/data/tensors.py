@@ -1,4 +1,4 @@
-"""All pictures of a split in one tensor: decoded once, kept as bytes."""
+"""The pictures of a split: as one tensor, or what can give some of them as one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from PIL import Image
@@ -23,11 +24,24 @@ from vixtui.text import format_bytes
 _CHUNK = 64
 
 
+Rows = slice | Tensor
+
+
+class Images(Protocol):
+    """uint8 pictures (n, c, h, w), of which some at a time become a tensor."""
+
+    def __len__(self) -> int:
+        """Return n."""
+
+    def __getitem__(self, rows: Rows, /) -> Tensor:
+        """Return some pictures, (rows, c, h, w), in the order of `rows`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pictures:
     """Decoded pictures: uint8 (n, c, h, w), their int64 labels (n,), and which they are."""
 
-    images: Tensor
+    images: Images
     labels: Tensor
     items: tuple[Item, ...]
 
@@ -62,7 +76,7 @@ def load_pictures(
         known: list[PictureFacts | DataError | None] = []
         for index in range(start, min(start + _CHUNK, len(items))):
             try:
-                image, facts = _load(data, items[index][0])
+                image, facts = load_picture(data, items[index][0])
                 images[index] = to_tensor(image)
                 known.append(facts)
             except DataError as error:
@@ -95,7 +109,12 @@ def load_pictures(
     )
 
 
-def _load(data: DataConfig, item: Item) -> tuple[Image.Image, PictureFacts | None]:
+def load_picture(data: DataConfig, item: Item) -> tuple[Image.Image, PictureFacts | None]:
+    """Decode or draw one picture; a file's facts come with it.
+
+    Raises:
+        DataError: when it cannot be used.
+    """
     height, width, grey = data.image_height, data.image_width, data.in_channels == 1
     if builtin.is_builtin(data.source):
         image = builtin.draw(data.source, item, height=height, width=width)

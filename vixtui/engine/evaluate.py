@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vixtui.data.tensors import Pictures
+from vixtui.data.tensors import Images, Pictures
 from vixtui.engine.inputs import Normalise
 from vixtui.models.vision_xformer import VisionXFormer
 
@@ -37,19 +37,21 @@ class Scores:
 @torch.inference_mode()
 def predict_logits(
     model: VisionXFormer,
-    images: Tensor,
+    images: Images,
     normalise: Normalise,
     *,
     batch_size: int,
+    rows: slice | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Tensor:
-    """Return (n, k) float32 logits on the CPU for (n, c, h, w) uint8 pictures."""
+    """Return (n, k) float32 logits on the CPU for (n, c, h, w) uint8 pictures, or some `rows`."""
     model.eval()
-    parts = []
-    for start in range(0, len(images), batch_size):
-        parts.append(model(normalise.pixels(images[start : start + batch_size])).float().cpu())
+    parts, wanted = [], range(len(images))[rows or slice(None)]
+    for start in range(wanted.start, wanted.stop, batch_size):
+        end = min(start + batch_size, wanted.stop)
+        parts.append(model(normalise.pixels(images[start:end])).float().cpu())
         if on_progress is not None:
-            on_progress(min(start + batch_size, len(images)), len(images))
+            on_progress(end - wanted.start, len(wanted))
     return torch.cat(parts)
 
 
@@ -123,7 +125,7 @@ def report(
 
 def timed_logits(
     model: VisionXFormer,
-    images: Tensor,
+    images: Images,
     normalise: Normalise,
     *,
     batch_size: int,

@@ -8,15 +8,24 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from vixtui.data.tensors import Images
 from vixtui.runs.weights import Preprocessing
 
 _SAMPLE = 5_000
+_AT_ONCE = 100
 
 
-def measure(images: Tensor) -> Preprocessing:
+def measure(images: Images) -> Preprocessing:
     """Return mean and standard deviation a channel of (n, c, h, w) uint8 training pictures."""
-    sample = images[:_SAMPLE].float() / 255
-    mean, std = sample.mean((0, 2, 3)), sample.std((0, 2, 3)).clamp_min(1e-3)
+    values = squares = torch.zeros(())
+    count = 0
+    for start in range(0, min(_SAMPLE, len(images)), _AT_ONCE):
+        sample = images[start : min(start + _AT_ONCE, _SAMPLE)].double() / 255
+        values = values + sample.sum((0, 2, 3))
+        squares = squares + sample.square().sum((0, 2, 3))
+        count += sample.numel() // sample.shape[1]
+    mean = values / count
+    std = ((squares - count * mean.square()) / (count - 1)).clamp_min(0).sqrt().clamp_min(1e-3)
     return Preprocessing(
         mean=tuple(round(value, 6) for value in mean.tolist()),
         std=tuple(round(value, 6) for value in std.tolist()),

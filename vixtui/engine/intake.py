@@ -1,4 +1,4 @@
-"""The pictures of a run before its first step: decoded once, looked through on the way."""
+"""The pictures of a run before its first step: looked through, and decoded unless the cache is."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from vixtui.data.check import picture_findings
 from vixtui.data.examine import PictureFacts
 from vixtui.data.findings import headlines
-from vixtui.data.split import Item, Labelled, Split
-from vixtui.data.tensors import Pictures, load_pictures
+from vixtui.data.split import Labelled, Split
+from vixtui.data.store import Store, open_store
+from vixtui.data.tensors import Pictures
 from vixtui.errors import DataError
 from vixtui.hardware.host import usable_cores
 from vixtui.runs.config import RunConfig
@@ -23,7 +26,7 @@ class Intake:
 
     Args:
         unusable: pictures left out of all three parts.
-        test_seconds: time spent on the test pictures, which training does not need.
+        test_seconds: share of the time spent on the test pictures, which training does not need.
     """
 
     train: Pictures
@@ -34,40 +37,46 @@ class Intake:
 
 
 def take_in(config: RunConfig, split_path: Path, *, warn: Callable[[str], None]) -> Intake:
-    """Decode the pictures of a run, saying what is wrong or odd about them.
+    """Look through the pictures of a run, saying what is wrong or odd about them.
 
     Args:
         config: of the run.
         split_path: its ``split.json``.
-        warn: told one line, safe to show, for each kind of finding and each unusable picture.
+        warn: told one line, safe to show, for each kind of finding and each unusable picture, and
+            when there is no room for the cache.
 
     Raises:
         DataError: when the split is damaged or nothing can be trained on.
-        DoesNotFitError: when the decoded pictures would need more than the free memory.
     """
     try:
         split = Split.from_json(split_path.read_bytes())
     except (OSError, ValueError) as error:
         raise DataError("the split is missing or damaged", where=split_path) from error
     data = config.data
-    facts: dict[Item, PictureFacts] = {}
-    unusable: list[str] = []
-
-    def load(items: Labelled) -> Pictures:
-        return load_pictures(
-            data,
-            items,
-            on_unusable=unusable.append,
-            on_usable=facts.__setitem__,
-            threads=config.plan.threads or usable_cores(),
+    parts = (split.train, split.validation, split.test)
+    items = [item for part in parts for item, _ in part]
+    started = time.monotonic()
+    store = open_store(
+        data,
+        items,
+        threads=config.plan.threads or usable_cores(),
+        use_cache=config.plan.cache,
+        warn=warn,
+    )
+    test_seconds = (time.monotonic() - started) * len(split.test) / max(1, len(items))
+    facts = {item: known for item, known in store.known.items() if isinstance(known, PictureFacts)}
+    unusable = [
+        known.message for item in items if isinstance(known := store.known[item], DataError)
+    ]
+    if items and len(unusable) == len(items):
+        raise DataError(
+            f"none of {len(items):,} pictures can be used",
+            where=data.source,
+            remedy=f"the first: {unusable[0]}",
         )
-
-    train, validation = load(split.train), load(split.validation)
+    train, validation, test = (_usable(part, store) for part in parts)
     if not len(train.labels):
         raise DataError("no training picture can be used", where=data.source)
-    started = time.monotonic()
-    test = load(split.test)
-    test_seconds = time.monotonic() - started
     if facts:  # none of a built-in set
         found = picture_findings(
             split, facts, classes=data.classes, height=data.image_height, width=data.image_width
@@ -83,3 +92,11 @@ def take_in(config: RunConfig, split_path: Path, *, warn: Callable[[str], None])
         unusable=len(unusable),
         test_seconds=test_seconds,
     )
+
+
+def _usable(part: Labelled, store: Store) -> Pictures:
+    """Return the pictures of a part that can be used."""
+    usable = [(item, label) for item, label in part if not isinstance(store.known[item], DataError)]
+    items = tuple(item for item, _ in usable)
+    labels = torch.tensor([label for _, label in usable], dtype=torch.int64)
+    return Pictures(images=store.images(items), labels=labels, items=items)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from vixtui.data.augment import augment, draw
 from vixtui.data.mix import draw_mix, mix
+from vixtui.data.tensors import Images
 from vixtui.engine.distributed import ALONE, Group
 from vixtui.engine.inputs import Normalise
 from vixtui.engine.seeding import derived_seed, generator
@@ -104,7 +105,7 @@ class Learner:
                 if isinstance(module.mixer, Performer):
                     module.mixer.keep_features = level == "fast"
 
-    def accumulate(self, images: Tensor, labels: Tensor, *, step: int) -> Sums:
+    def accumulate(self, images: Images, labels: Tensor, *, step: int) -> Sums:
         """Compute this process's part of the gradient of (b, c, h, w) uint8 pictures, (b,) labels.
 
         Micro-batches are summed and divided by b, so that any micro-batch, and any number of
@@ -155,7 +156,7 @@ class Learner:
         )
 
     def _mixed(
-        self, images: Tensor, labels: Tensor, draws: Tensor, mix_draws: Tensor, part: Tensor
+        self, images: Images, labels: Tensor, draws: Tensor, mix_draws: Tensor, part: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return a mixed `part` of a batch, (m, c, h, w), and its classes' shares, (m, classes)."""
         recipe = self._config.recipe

@@ -13,7 +13,6 @@ from vixtui.engine.keeper import Keeper
 from vixtui.engine.learner import Update
 from vixtui.engine.reporter import Reporter
 from vixtui.engine.schedule import learning_rate
-from vixtui.engine.seeding import epoch_order
 from vixtui.engine.selection import is_gain, replaces_kept
 from vixtui.engine.setup import Setup
 from vixtui.engine.wishes import Wishes
@@ -46,15 +45,15 @@ class Loop:
     def fit(self) -> str | None:
         """Return why the training ended, or None when told to stop."""
         state, batch, epoch_steps = self._state, self._setup.batch, self._setup.epoch_steps
-        train, seed = self._setup.pictures.train, self._setup.config.seed
         first_step = state.step
         while (reason := self._end(progress := self._progress())) is None:
             epoch, index = divmod(state.step, epoch_steps)
             if not self._obey():
                 return None
             if index == 0 or state.step == first_step:
-                order = epoch_order(seed, epoch, len(train.labels))
-            self._step(order[index * batch : (index + 1) * batch], progress)
+                order = self._setup.order(epoch)
+            chosen, following = (order[batch * at : batch * (at + 1)] for at in (index, index + 1))
+            self._step(chosen, following, progress)
             epoch_ended = index + 1 == epoch_steps
             if epoch_ended:
                 self._end_epoch(epoch + 1)
@@ -97,10 +96,10 @@ class Loop:
                 self._reporter.write(events.Resumed, step=self._state.step)
         return command != "stop"
 
-    def _step(self, chosen: torch.Tensor, progress: float) -> None:
+    def _step(self, chosen: torch.Tensor, following: torch.Tensor, progress: float) -> None:
         recipe, state = self._recipe, self._state
         lr = learning_rate(progress, peak=recipe.lr, warmup=recipe.warmup)
-        update = self._setup.accumulate(chosen)
+        update = self._setup.accumulate(chosen, following)
         self._setup.learner.apply(step=state.step, lr=lr)
         state.step += 1
         self._count(update)

@@ -6,6 +6,8 @@ import time
 
 import torch
 
+from vixtui.data.store import Batch, Streamed
+from vixtui.data.tensors import Images
 from vixtui.engine import calibrate, evaluate
 from vixtui.engine.distributed import Group
 from vixtui.engine.inputs import Normalise, measure
@@ -14,6 +16,7 @@ from vixtui.engine.learner import Learner, Update
 from vixtui.engine.limit import limit_memory
 from vixtui.engine.recovery import LEVELS, Recovery
 from vixtui.engine.reporter import Reporter
+from vixtui.engine.seeding import epoch_order
 from vixtui.engine.state import TrainState, load_state
 from vixtui.engine.weights import card_of
 from vixtui.errors import DataError, UsageError
@@ -69,6 +72,8 @@ class Setup:
                 remedy="choose a smaller --nproc or a larger --batch-size",
             )
         self.learner.micro_batch = min(self.learner.micro_batch, self.batch)
+        # What is timed should not include decoding.
+        self._trial = pictures.train.images[: self.batch]
         self.epoch_steps = len(pictures.train.labels) // self.batch
         self.card = card_of(config, preprocessing)
         self.resumed = bool(group.decide(run.state_path.exists()))
@@ -110,23 +115,38 @@ class Setup:
             self.logits(self.learner.averaged, some)
         return seconds
 
-    def accumulate(self, chosen: torch.Tensor) -> Update:
-        """Compute the gradient of the next update from the `chosen` training pictures."""
-        images, labels = self.pictures.train.images[chosen], self.pictures.train.labels[chosen]
+    def order(self, epoch: int) -> torch.Tensor:
+        """Return which training pictures an epoch takes, one after the other."""
+        return epoch_order(self.config.seed, epoch, len(self.pictures.train.labels))
+
+    def accumulate(self, chosen: torch.Tensor, following: torch.Tensor) -> Update:
+        """Compute the gradient of the next update from the `chosen` training pictures.
+
+        Where pictures are decoded when they are needed, those of the `following` update are begun.
+        """
+        train = self.pictures.train
+        if isinstance(train.images, Streamed):
+            mine = [rows[self.group.rows(len(rows))] for rows in (chosen, following)]
+            train.images.expect(torch.cat(mine))
+        images, labels = Batch(train.images, chosen), train.labels[chosen]
         sums = self._recovery.run(
             lambda: self.learner.accumulate(images, labels, step=self.state.step)
         )
         self._agree_on_memory()
         return self.learner.combine(sums)
 
-    def logits(self, model: VisionXFormer, images: torch.Tensor) -> tuple[torch.Tensor, float]:
+    def logits(self, model: VisionXFormer, images: Images) -> tuple[torch.Tensor, float]:
         """Return logits of all `images`, a share from each process, and images a second."""
-        started, mine = time.perf_counter(), images[self.group.rows(len(images))]
+        started, mine = time.perf_counter(), self.group.rows(len(images))
         logits = torch.empty((0, self.config.model.num_classes))
-        if len(mine):
+        if mine.stop > mine.start:
             logits = self._recovery.run(
                 lambda: evaluate.predict_logits(
-                    model, mine, self._normalise, batch_size=self._evaluated_at_once()
+                    model,
+                    images,
+                    self._normalise,
+                    batch_size=self._evaluated_at_once(),
+                    rows=mine,
                 )
             )
         logits = self.group.gather(logits, len(images))
@@ -134,8 +154,8 @@ class Setup:
 
     def _try_update(self, precision: str, pictures: int | None = None) -> None:
         """Compute an update, if not told otherwise as large as any, without a lasting effect."""
-        train, count = self.pictures.train, pictures or self.batch
-        images, labels = train.images[:count], train.labels[:count]
+        count = pictures or self.batch
+        images, labels = self._trial[:count], self.pictures.train.labels[:count]
         self.learner.precision = precision
         self._recovery.run(lambda: self.learner.accumulate(images, labels, step=0))
         self.learner.forget()

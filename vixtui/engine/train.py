@@ -22,7 +22,7 @@ from vixtui.engine.reporter import Reporter
 from vixtui.engine.setup import Setup
 from vixtui.engine.state import saved_step
 from vixtui.engine.wishes import Wishes
-from vixtui.errors import DiskError, DoesNotFitError
+from vixtui.errors import DataError, DiskError, DoesNotFitError
 from vixtui.runs import events
 from vixtui.runs.config import RunConfig
 from vixtui.runs.control import Inbox
@@ -72,7 +72,7 @@ def train(
         keeper.save_state()
         loop = Loop(setup, clock, keeper, wishes, reporter)
         _train_and_test(run, setup, clock, keeper, loop, reporter)
-    except DoesNotFitError:
+    except (DataError, DoesNotFitError):
         keeper.save_state()
         raise
     except DiskError as error:

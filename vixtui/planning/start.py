@@ -40,6 +40,7 @@ def prepare_run(
     seed: int = 0,
     threads: int = 0,
     nproc: int = 1,
+    cache: bool = True,
     name: str | None = None,
 ) -> RunDirectory:
     """Write the directory of a new run, ready for ``vixtui.runs.process.start_training``.
@@ -52,6 +53,7 @@ def prepare_run(
         seed: of weights, order and augmentation.
         threads: 0 lets the engine measure.
         nproc: processes of this machine that share every batch.
+        cache: keep decoded pictures on disk.
         name: the run's name instead of one from date and variant.
 
     Raises:
@@ -88,6 +90,7 @@ def prepare_run(
             predicted_peak_bytes=candidate.uncorrected_bytes,
             basis=candidate.peak_basis,
             nproc=nproc,
+            cache=cache,
         ),
     )
     return create_run(config, source.split.to_json())

@@ -113,6 +113,7 @@ class Plan:
         budget_bytes: memory a process may use.
         predicted_peak_bytes: of a process, before earlier runs corrected it; `basis` says how.
         nproc: processes on this machine that share every batch.
+        cache: whether decoded pictures are kept on disk, else they are decoded anew each epoch.
 
     Raises:
         ValueError: when no picture is left in a micro-batch, or there is no process.
@@ -127,6 +128,7 @@ class Plan:
     predicted_peak_bytes: int
     basis: str
     nproc: int = 1
+    cache: bool = True
 
     def __post_init__(self) -> None:
         _check_positive(self, "micro_batch", "nproc")

@@ -1,0 +1,247 @@
+"""Where a run's decoded pictures are: mapped from the cache, or nowhere until they are asked for.
+
+Both give the same bytes, and neither keeps more than a few batches in memory.
+"""
+
+from __future__ import annotations
+
+import mmap
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vixtui.data.cache import CacheWriter, Known, cache_path, open_cache, writing
+from vixtui.data.decode import to_tensor
+from vixtui.data.split import Item
+from vixtui.data.tensors import Images, Rows, load_picture
+from vixtui.errors import DataError
+from vixtui.files import disk_error
+from vixtui.runs.config import DataConfig
+
+_CHUNK = 32
+_CHUNKS_AHEAD = 2  # for each thread
+
+
+class Mapped:
+    """Rows of a cache file; what was read does not stay in this process's memory.
+
+    Args:
+        mapping: the file.
+        shape: c, h, w.
+        rows: which rows these pictures are, (n,) int64.
+    """
+
+    def __init__(self, mapping: mmap.mmap, shape: tuple[int, int, int], rows: Tensor) -> None:
+        self._mapping, self._shape, self._rows = mapping, shape, rows
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that it cannot be written to
+            whole = torch.frombuffer(mapping, dtype=torch.uint8)
+        size = shape[0] * shape[1] * shape[2]
+        self._all = whole[: len(whole) // size * size].view(-1, *shape)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, rows: Rows, /) -> Tensor:
+        chosen = self._all[self._rows[rows]]  # a copy
+        # Clean pages stay in the system's cache, but would count as memory of this process.
+        if hasattr(self._mapping, "madvise"):
+            self._mapping.madvise(mmap.MADV_DONTNEED)
+        return chosen
+
+
+class Streamed:
+    """Pictures decoded by threads when they are asked for, or shortly before.
+
+    Args:
+        data: where they come from, and height, width, channels.
+        items: the usable ones, in order.
+        threads: decoders at a time.
+    """
+
+    def __init__(self, data: DataConfig, items: Sequence[Item], threads: int) -> None:
+        self._data, self._items = data, items
+        self._pool = ThreadPoolExecutor(max(1, threads), thread_name_prefix="decoder")
+        self._begun: dict[int, Future[Tensor]] = {}
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, rows: Rows, /) -> Tensor:
+        wanted = self._numbers(rows)
+        futures = [self._begun.get(number) or self._begin(number) for number in wanted]
+        if isinstance(rows, slice):  # one after the other, as in a validation
+            self._expect(range(len(self._items))[rows.stop or 0 :][: len(wanted)])
+        if not wanted:
+            data = self._data
+            shape = (0, data.in_channels, data.image_height, data.image_width)
+            return torch.empty(shape, dtype=torch.uint8)
+        return torch.stack([future.result() for future in futures])
+
+    def expect(self, rows: Tensor) -> None:
+        """Begin to decode the pictures that are asked for next; forget all others."""
+        self._expect(self._numbers(rows))
+
+    def _expect(self, numbers: Sequence[int]) -> None:
+        self._begun = {number: self._begun.get(number) or self._begin(number) for number in numbers}
+
+    def _begin(self, number: int) -> Future[Tensor]:
+        return self._pool.submit(self._decoded, number)
+
+    def _numbers(self, rows: Rows) -> list[int]:
+        if isinstance(rows, slice):
+            return list(range(len(self._items))[rows])
+        return [int(row) for row in rows.tolist()]
+
+    def _decoded(self, number: int) -> Tensor:
+        try:
+            return to_tensor(load_picture(self._data, self._items[number])[0])
+        except DataError as error:
+            raise DataError(
+                f"a picture has changed since the run started, {error.what}",
+                where=error.where,
+                remedy="put it back and resume the run",
+            ) from error
+
+
+class Batch:
+    """Some pictures, not yet read.
+
+    Args:
+        images: of which they are some.
+        chosen: which, (b,) int64.
+    """
+
+    def __init__(self, images: Images, chosen: Tensor) -> None:
+        self._images, self._chosen = images, chosen
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    def __getitem__(self, rows: Rows, /) -> Tensor:
+        return self._images[self._chosen[rows]]
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """All pictures of a run.
+
+    Args:
+        known: facts or what is wrong, picture by picture.
+        images: those of some items, all of them usable.
+    """
+
+    known: dict[Item, Known]
+    images: Callable[[Sequence[Item]], Images]
+
+
+def open_store(
+    data: DataConfig,
+    items: Sequence[Item],
+    *,
+    threads: int,
+    use_cache: bool,
+    warn: Callable[[str], None],
+) -> Store:
+    """Look through all pictures of a run, which decodes each once unless the cache has it.
+
+    Args:
+        data: where they come from, and height, width, channels.
+        items: different ones; in any order.
+        threads: decoders at a time.
+        use_cache: read and write the cache.
+        warn: told one line, safe to show, when the cache cannot be written.
+    """
+    ordered = sorted(items, key=lambda item: (isinstance(item, str), item))
+    shape = (data.in_channels, data.image_height, data.image_width)
+    row_bytes = shape[0] * shape[1] * shape[2]
+    path = cache_path(data, ordered) if use_cache and ordered else None
+    found = path and open_cache(path, count=len(ordered), row_bytes=row_bytes)
+    if path and not found:
+        looked_at = _write_cache(path, data, ordered, row_bytes, threads, warn)
+        found = open_cache(path, count=len(ordered), row_bytes=row_bytes)
+        known = found.known if found else looked_at
+    elif found:
+        known = found.known
+    else:
+        known = [entry for _, part in _decoded(data, ordered, row_bytes, threads) for entry in part]
+    if found:
+        mapping = found.rows
+        numbers = {item: number for number, item in enumerate(ordered)}
+
+        def mapped(chosen: Sequence[Item]) -> Images:
+            rows = torch.tensor([numbers[item] for item in chosen], dtype=torch.int64)
+            return Mapped(mapping, shape, rows)
+
+        images: Callable[[Sequence[Item]], Images] = mapped
+    else:
+        images = lambda chosen: Streamed(data, chosen, threads)  # noqa: E731
+    return Store(dict(zip(ordered, known, strict=True)), images)
+
+
+def _write_cache(
+    path: Path,
+    data: DataConfig,
+    items: Sequence[Item],
+    row_bytes: int,
+    threads: int,
+    warn: Callable[[str], None],
+) -> Sequence[Known]:
+    """Decode all pictures into a new cache file; without room for it, only decode them."""
+    known: list[Known] = []
+    decoded = _decoded(data, items, row_bytes, threads)
+
+    def give_up(error: OSError) -> None:
+        warn(
+            f"no cache of decoded pictures, each epoch decodes them again: "
+            f"{disk_error(error, path.parent).message}"
+        )
+
+    def write(writer: CacheWriter) -> None:
+        for rows, part in decoded:
+            known.extend(part)
+            writer.add(rows, part)
+        writer.finish()
+
+    try:
+        with writing(path, data.source, len(items) * row_bytes) as writer:
+            write(writer)
+    except OSError as error:
+        give_up(error)
+        for _, part in decoded:
+            known.extend(part)
+    return known
+
+
+def _decoded(
+    data: DataConfig, items: Sequence[Item], row_bytes: int, threads: int
+) -> Iterator[tuple[bytes, list[Known]]]:
+    """Yield some pictures after the others, in order: their bytes and what is known of them."""
+
+    def decode_some(some: Sequence[Item]) -> tuple[bytes, list[Known]]:
+        rows: list[bytes] = []
+        known: list[Known] = []
+        for item in some:
+            try:
+                image, facts = load_picture(data, item)
+                rows.append(to_tensor(image).contiguous().numpy().tobytes())
+                known.append(facts)
+            except DataError as error:
+                rows.append(bytes(row_bytes))
+                known.append(error)
+        return b"".join(rows), known
+
+    waiting: deque[Future[tuple[bytes, list[Known]]]] = deque()
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        for start in range(0, len(items), _CHUNK):
+            waiting.append(pool.submit(decode_some, items[start : start + _CHUNK]))
+            if len(waiting) > _CHUNKS_AHEAD * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
