@@ -17,6 +17,7 @@ COMMANDS = [
     ("runs",), ("runs", "list"), ("runs", "show"), ("runs", "compare"), ("runs", "resume"),
     ("runs", "stop"), ("runs", "rename"), ("runs", "rm"),
     ("presets",), ("presets", "list"), ("presets", "show"),
+    ("cache",), ("cache", "list"), ("cache", "clear"),
 ]  # fmt: skip
 HEAVY = ("torch", "torchvision", "numpy", "textual", "PIL")
 WITHOUT_TORCH = [
@@ -27,6 +28,8 @@ WITHOUT_TORCH = [
     ("probe",),
     ("recommend", "--budget", "4GB"),
     ("runs", "list"),
+    ("cache", "list"),
+    ("cache", "clear"),
     ("presets", "list"),
     ("presets", "show", "hybrid-vin:tiny"),
 ]
@@ -56,7 +59,7 @@ def test_the_list_of_commands_is_cut_nowhere(vixtui):
 
 @pytest.mark.parametrize("command", COMMANDS[1:], ids=" ".join)
 def test_every_command_but_a_group_speaks_json(vixtui, command):
-    if command not in (("runs",), ("presets",)):
+    if command not in (("runs",), ("presets",), ("cache",)):
         assert "--json" in vixtui(*command, "--help").out
 
 

@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vixtui.data import cache, store, tensors
-from vixtui.data.cache import SUFFIX, cache_files, clear_cache
+from vixtui.data import cache, cache_folder, store, tensors
+from vixtui.data.cache_folder import SUFFIX, cache_files, clear_cache
 from vixtui.data.sources import open_source
 from vixtui.data.split import Item
 from vixtui.data.store import Batch, Mapped, Streamed, open_store
@@ -219,7 +219,7 @@ def test_a_full_disk_costs_the_cache_and_one_warning(folder, monkeypatch, moment
     [line] = told
     assert "no cache of decoded pictures" in line
     assert "the disk is full" in line
-    assert not any(path.is_file() for path in cache.cache_dir().rglob("*"))
+    assert not any(path.is_file() for path in cache_folder.cache_dir().rglob("*"))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such permissions")
@@ -283,7 +283,7 @@ def test_what_was_not_used_for_the_longest_time_makes_room(folder, monkeypatch) 
     opened(folder)
     first = cached()
     os.utime(first, (1, 1))
-    monkeypatch.setattr(cache, "LIMIT_BYTES", first.stat().st_size + 1000)
+    monkeypatch.setattr(cache_folder, "LIMIT_BYTES", first.stat().st_size + 1000)
 
     opened("digits")
 

@@ -146,6 +146,16 @@ def test_accumulation_learns_like_one_large_batch() -> None:
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
 
+def test_pictures_decoded_as_they_are_needed_teach_the_same() -> None:
+    options = {"micro_batch": 24, "cutmix": 0.5}
+    cached, streamed = (
+        make_run(run_id=str(cache), cache=cache, **options) for cache in (True, False)
+    )
+    finish(cached)
+    finish(streamed)
+    assert digest(streamed.model_path) == digest(cached.model_path)
+
+
 @pytest.mark.parametrize("level", ["mlp", "block"])
 def test_recomputation_learns_the_same_weights(level: str) -> None:
     plain = make_run(run_id="plain", preset_name="levin:tiny")

@@ -10,6 +10,7 @@ import typer
 from vixtui.cli import (
     attach,
     bench,
+    cache,
     check,
     doctor,
     evaluate,
@@ -37,6 +38,7 @@ for _module in (probe, bench, recommend, check, train, attach, evaluate, predict
     _module.add_to(app)
 app.add_typer(runs.app, name="runs")
 app.add_typer(presets.app, name="presets")
+app.add_typer(cache.app, name="cache")
 version.add_to(app)
 
 

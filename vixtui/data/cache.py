@@ -1,11 +1,8 @@
 """Decoded pictures on disk: written once for a folder and an image size, then only mapped.
 
 A file's name says what is in it: a hash of the place (source, height, width, channels), then one of
-all that decides about its pixels (each file's size and times, the decoding code, Pillow). Layout::
-
-    rows    a picture each, bytes (c, h, w); zeros for a picture that cannot be used
-    table   zlib of JSON: what is known of each picture, or why it cannot be used
-    footer  magic, number of rows, bytes of the table, CRC-32 of rows and of table
+all that decides about its pixels (each file's size and times, the decoding code, Pillow). What it
+looks like inside says `vixtui.data.cache_folder`.
 
 Two runs that write the same file at once write two temporary ones, and the later rename wins. A
 file that is cut off or damaged is like one that is not there.
@@ -16,9 +13,7 @@ from __future__ import annotations
 import json
 import mmap
 import os
-import struct
 import tempfile
-import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -30,6 +25,15 @@ from typing import Any, BinaryIO
 import PIL
 
 from vixtui.data import builtin, examine, pictures, shapes
+from vixtui.data.cache_folder import (
+    FOOTER,
+    MAGIC,
+    SUFFIX,
+    make_room,
+    read_footer,
+    remove,
+    unpacked,
+)
 from vixtui.data.examine import PictureFacts
 from vixtui.data.findings import Kind
 from vixtui.data.split import Item
@@ -38,18 +42,10 @@ from vixtui.hardware.host import disk_free
 from vixtui.paths import cache_dir
 from vixtui.runs.config import DataConfig
 
-LIMIT_BYTES = 20 * 10**9
-"""Of all files together; those not used for the longest time make room for new ones."""
-SUFFIX = ".pixels"
-
 Known = PictureFacts | DataError | None
 """Facts about a picture, why it cannot be used, or None for one of a built-in set."""
 
-_FOOTER = struct.Struct("<8sQQII")
-_MAGIC = b"vixtui\0\1"
-_MAX_TABLE_BYTES = 2**31
 _BLOCK = 2**22
-_ABANDONED_SECONDS = 86_400
 _SPARE_BYTES = 50_000_000  # left free on the disk
 
 
@@ -59,23 +55,6 @@ class Cached:
 
     rows: mmap.mmap
     known: tuple[Known, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class CacheFile:
-    """One file of the cache.
-
-    Args:
-        path: of the file.
-        source: whose pictures it holds; outside text.
-        bytes: its size.
-        used: seconds since the epoch when a run last opened it.
-    """
-
-    path: Path
-    source: str
-    bytes: int
-    used: float
 
 
 class CacheWriter:
@@ -112,14 +91,14 @@ class CacheWriter:
         table = zlib.compress(json.dumps(content, separators=(",", ":")).encode("ascii"), 1)
         self._file.write(table)
         crcs = self._crc, zlib.crc32(table)
-        self._file.write(_FOOTER.pack(_MAGIC, len(self._known), len(table), *crcs))
+        self._file.write(FOOTER.pack(MAGIC, len(self._known), len(table), *crcs))
         self._file.close()
         os.replace(self._file.name, self._path)
         place = self._path.name.partition("-")[0]
         for other in self._path.parent.glob(f"{place}-*{SUFFIX}"):
             if other != self._path:
-                _remove(other)
-        _make_room(keep=self._path)
+                remove(other)
+        make_room(keep=self._path)
 
 
 def cache_path(data: DataConfig, items: Sequence[Item]) -> Path:
@@ -169,70 +148,14 @@ def writing(path: Path, source: str, needed: int) -> Iterator[CacheWriter]:
                 os.unlink(file.name)
 
 
-def cache_files() -> list[CacheFile]:
-    """Return what is in the cache, the one used last first."""
-    found = []
-    for path in _entries(f"[!.]*{SUFFIX}"):
-        with suppress(OSError):
-            status = path.stat()
-            found.append(CacheFile(path, _source_of(path), status.st_size, status.st_mtime))
-    return sorted(found, key=lambda file: -file.used)
-
-
-def clear_cache() -> int:
-    """Remove all files of the cache, those of writers that died too; return how many bytes.
-
-    A run that has one open keeps it until it ends, except on Windows, where it stays.
-    """
-    freed = 0
-    for path in _entries(f"*{SUFFIX}"):
-        with suppress(OSError):
-            size = path.stat().st_size
-            if not path.name.startswith(".") or _is_abandoned(path):
-                path.unlink()
-                freed += size
-    return freed
-
-
-def _entries(pattern: str) -> list[Path]:
-    try:
-        return sorted(path for path in cache_dir().glob(pattern) if path.is_file())
-    except OSError:
-        return []
-
-
-def _make_room(keep: Path) -> None:
-    for path in _entries(f".*{SUFFIX}"):
-        if _is_abandoned(path):
-            _remove(path)
-    total = 0
-    for file in cache_files():
-        total += file.bytes
-        if total > LIMIT_BYTES and file.path != keep:
-            _remove(file.path)
-            total -= file.bytes
-
-
-def _is_abandoned(path: Path) -> bool:
-    try:
-        return time.time() - path.stat().st_mtime > _ABANDONED_SECONDS
-    except OSError:
-        return False
-
-
-def _remove(path: Path) -> None:
-    with suppress(OSError):  # Windows keeps what another run has open
-        path.unlink()
-
-
 def _read(file: BinaryIO, count: int, row_bytes: int) -> tuple[Known, ...] | None:
     """Return the table of a sound file, else None."""
-    footer = _footer(file)
+    footer = read_footer(file)
     if footer is None or footer[0] != count:
         return None
     table_bytes, rows_crc, table_crc = footer[1:]
     rows = count * row_bytes
-    if file.seek(0, os.SEEK_END) != rows + table_bytes + _FOOTER.size:
+    if file.seek(0, os.SEEK_END) != rows + table_bytes + FOOTER.size:
         return None
     file.seek(0)
     crc, left = 0, rows
@@ -244,47 +167,8 @@ def _read(file: BinaryIO, count: int, row_bytes: int) -> tuple[Known, ...] | Non
     table = file.read(table_bytes)
     if (crc, zlib.crc32(table)) != (rows_crc, table_crc):
         return None
-    known = tuple(map(_from_json, _unpacked(table)["known"]))
+    known = tuple(map(_from_json, unpacked(table)["known"]))
     return known if len(known) == count else None
-
-
-def _footer(file: BinaryIO) -> tuple[int, int, int, int] | None:
-    """Return rows, bytes of the table and both checksums, if this is such a file."""
-    if file.seek(0, os.SEEK_END) < _FOOTER.size:
-        return None
-    file.seek(-_FOOTER.size, os.SEEK_END)
-    magic, count, table_bytes, rows_crc, table_crc = _FOOTER.unpack(file.read(_FOOTER.size))
-    if magic != _MAGIC or table_bytes > _MAX_TABLE_BYTES:
-        return None
-    return count, table_bytes, rows_crc, table_crc
-
-
-def _source_of(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            footer = _footer(file)
-            if footer is None:
-                return ""
-            file.seek(-_FOOTER.size - footer[1], os.SEEK_END)
-            return str(_unpacked(file.read(footer[1]))["source"])
-    except (OSError, ValueError):
-        return ""
-
-
-def _unpacked(table: bytes) -> dict[str, Any]:
-    """Return the content of a table.
-
-    Raises:
-        ValueError: when it is none.
-    """
-    try:
-        unpacker = zlib.decompressobj()
-        content = json.loads(unpacker.decompress(table, _MAX_TABLE_BYTES))
-    except (zlib.error, RecursionError) as error:
-        raise ValueError("a damaged table") from error
-    if not isinstance(content, dict) or not isinstance(content.get("known"), list):
-        raise ValueError("not a table")
-    return content
 
 
 def _as_json(known: Known) -> object:

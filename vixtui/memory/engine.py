@@ -17,11 +17,13 @@ _GPU_MARGIN = 1.35
 GPU_CONTEXT_BYTES = 512 * _MIB
 # Weights, moments and averages, then the same as bytes, then the same as one file.
 _SAVING_BYTES_A_PARAMETER = 48
-# Validation and test pictures, a share of the training pictures that is rarely exceeded.
-_HELD_OUT_SHARE = 0.5
+# Decoded pictures stay on disk, and what the system caches of them can be taken back at any time.
+# In memory are this batch, the next and one to try, and of every picture its path and facts.
+_BATCHES = 3
+_BYTES_A_PICTURE = 1000
 
 CPU_BASIS = (
-    f"predicted: traced step × {_CPU_MARGIN}, decoded pictures, "
+    f"predicted: traced step × {_CPU_MARGIN}, three batches of pictures, "
     f"{CPU_BASE_BYTES // _MIB} MiB for torch ({CPU_BASE_SOURCE})"
 )
 GPU_BASIS = (
@@ -30,16 +32,16 @@ GPU_BASIS = (
 )
 
 
-def cpu_bytes(cost: StepCost, *, images: int, image_bytes: int) -> int:
+def cpu_bytes(cost: StepCost, *, images: int, batch_bytes: int) -> int:
     """Return the resident memory of an engine that trains on the CPU.
 
     Args:
         cost: of one step.
-        images: training pictures; all are kept decoded.
-        image_bytes: of one decoded picture, a byte a channel.
+        images: training pictures.
+        batch_bytes: of the decoded pictures of an update, a byte a channel.
     """
     step = max(cost.peak_bytes, _SAVING_BYTES_A_PARAMETER * cost.parameters)
-    pictures = images * image_bytes * (1 + _HELD_OUT_SHARE)
+    pictures = _BATCHES * batch_bytes + _BYTES_A_PICTURE * images
     return round(CPU_BASE_BYTES + _CPU_MARGIN * step + pictures)
 
 

@@ -66,7 +66,7 @@ class PresetNeeds:
     Args:
         name: of the preset that the model comes from.
         model: what is trained.
-        images: training pictures; on the CPU they stay in memory, decoded.
+        images: training pictures; on the CPU their paths and facts are in memory.
         batch_size: pictures a weight update.
         on_cpu: whether it is trained on the CPU, else on a GPU.
 
@@ -147,7 +147,8 @@ class PresetNeeds:
 
     def _engine_bytes(self, cost: StepCost) -> int:
         if self._on_cpu:
-            return cpu_bytes(cost, images=self._images, image_bytes=self._image_bytes)
+            batch_bytes = self.batch_size * self._image_bytes
+            return cpu_bytes(cost, images=self._images, batch_bytes=batch_bytes)
         return gpu_bytes(cost)
 
     def _cost(self, micro_batch: int, precision: StepPrecision, recompute: Recompute) -> StepCost:
