@@ -135,8 +135,12 @@ def test_a_run_that_ran_out_lowers_the_micro_batch_next_time() -> None:
 
 
 def test_a_larger_budget_is_tried_anew() -> None:
-    assert considered(ran_out(8), budget=BUDGET + 1).remembered == ""
+    assert considered(ran_out(8), budget=round(1.1 * BUDGET)).remembered == ""
     assert considered(ran_out(8), budget=BUDGET - 1).micro_batch <= 8
+
+
+def test_a_little_more_free_memory_than_last_time_is_no_larger_budget() -> None:
+    assert considered(ran_out(8), budget=round(1.02 * BUDGET)).micro_batch <= 8
 
 
 def test_another_model_or_preset_is_not_held_back() -> None:

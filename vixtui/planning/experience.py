@@ -18,6 +18,8 @@ from vixtui.text import counted
 
 # Other programs, or another machine with the same home, must not distort everything.
 _LEAST_CORRECTION, _LARGEST_CORRECTION = 0.8, 1.5
+# What is free now goes up and down; only a budget that is larger by more has grown.
+_GROWN = 1.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +117,8 @@ def remembered_limit(
         reached = _reached(lesson, needs)
         if not lesson.ran_out:
             later.append((reached, lesson.budget_bytes))
-        elif budget_bytes <= lesson.budget_bytes:
-            refuted = any(
-                most > reached and budget <= lesson.budget_bytes for most, budget in later
-            )
+        elif budget_bytes <= (most_bytes := _GROWN * lesson.budget_bytes):
+            refuted = any(most > reached and budget <= most_bytes for most, budget in later)
             return None if refuted else Limit(reached, lesson.run)
     return None
 
