@@ -243,3 +243,11 @@ def test_needs_are_those_of_the_search() -> None:
     found = needs_of("vin:tiny", question)
     for need in needs("vin", question):
         assert need == found.at(need.micro_batch, need.precision, need.recompute)
+
+
+def test_bfloat16_is_no_last_resort_on_a_cpu_whose_speed_in_it_is_known() -> None:
+    question = asked("cpu", side=96)
+    assert [len(choices) for choices in precisions(question, THROUGHPUT)] == [2, 1]
+    (rates,) = THROUGHPUT.ways
+    known = replace(THROUGHPUT, ways=(rates, replace(rates, precision="bf16")))
+    assert [len(choices) for choices in precisions(question, known)] == [3]

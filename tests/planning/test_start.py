@@ -88,6 +88,17 @@ def test_a_prepared_run_reads_back_whole() -> None:
     assert list_runs() == [run]
 
 
+def test_a_run_keeps_the_way_and_both_predictions() -> None:
+    chosen = replace(plan(), micro_batch=22, precision="bf16", recompute="block")
+    written = prepare_run(SOURCE, chosen, BUDGET, RECIPE, name="a").config().plan
+    assert (written.micro_batch, written.precision, written.recompute) == (22, "bf16", "block")
+    assert written.expected_peak_bytes == written.predicted_peak_bytes == chosen.peak_bytes
+    lowered = replace(chosen, peak_bytes=chosen.peak_bytes - 1)
+    written = prepare_run(SOURCE, lowered, BUDGET, RECIPE, name="b").config().plan
+    assert written.expected_peak_bytes == chosen.peak_bytes - 1
+    assert written.predicted_peak_bytes == chosen.peak_bytes
+
+
 def test_a_run_takes_the_name_it_is_given() -> None:
     assert prepare_run(SOURCE, plan(), BUDGET, RECIPE, name="first").id == "first"
     with pytest.raises(UsageError, match="taken"):

@@ -57,7 +57,8 @@ def configs(draw: st.DrawFn) -> RunConfig:
         plan=Plan(
             device=draw(NAMES), micro_batch=draw(st.integers(1, 10**6)), threads=draw(COUNTS),
             precision=draw(st.sampled_from(["auto", "fp32", "bf16"])),
-            budget_bytes=draw(COUNTS), predicted_peak_bytes=draw(COUNTS), basis=draw(NAMES),
+            budget_bytes=draw(COUNTS), predicted_peak_bytes=draw(COUNTS),
+            corrected_peak_bytes=draw(COUNTS), basis=draw(NAMES),
         ),
     )  # fmt: skip
 

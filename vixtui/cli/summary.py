@@ -85,7 +85,7 @@ def _training_facts(progress: RunProgress) -> list[tuple[str, str]]:
 
 
 def _memory_facts(config: RunConfig, progress: RunProgress) -> list[tuple[str, str]]:
-    predicted = format_bytes(config.plan.predicted_peak_bytes)
+    predicted = format_bytes(config.plan.expected_peak_bytes)
     measured = format_bytes(progress.peak_memory_bytes) if progress.peak_memory_bytes else "nothing"
     budget = format_bytes(config.plan.budget_bytes)
     facts = [("peak memory", f"predicted {predicted}, measured {measured}, budget {budget}")]

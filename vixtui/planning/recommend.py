@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from vixtui.errors import UsageError
 from vixtui.hardware.machine import Machine
 from vixtui.memory.figures import read_figures
-from vixtui.models.config import ModelConfig
 from vixtui.planning.accuracy import Measurement, comparable, read_measurements
 from vixtui.planning.experience import (
     NO_CORRECTION,
@@ -177,7 +176,7 @@ def consider(chosen: Preset, question: Question, knowledge: Knowledge) -> Candid
     need = find_way(found, question, allowed, knowledge.throughput)
     if limit is not None and _is_free(found, question, need, knowledge):
         limit = None
-    seconds_per_epoch, time_basis = _epoch_time(chosen.name, found.model, need, question, knowledge)
+    seconds_per_epoch, time_basis = _epoch_time(chosen.name, found, need, question, knowledge)
     accuracy = knowledge.accuracies.get(chosen.name)
     return Candidate(
         preset=chosen.name,
@@ -251,12 +250,23 @@ def _peak_basis(need: Need, question: Question, correction: Correction) -> str:
 
 
 def _epoch_time(
-    name: str, model: ModelConfig, need: Need, question: Question, knowledge: Knowledge
+    name: str, found: PresetNeeds, need: Need, question: Question, knowledge: Knowledge
 ) -> tuple[float, str]:
-    """Return seconds an epoch and where the figure comes from."""
-    images = question.task.images
-    known = measured_speed(knowledge.speeds, name, model)
-    if known is not None:
+    """Return seconds an epoch and where the figure comes from.
+
+    What a run of the same model measured counts as it is for the way it computed; another way is
+    taken to be as much faster or slower as predicted.
+    """
+    images, throughput = question.task.images, knowledge.throughput
+    seconds = step_seconds(need, throughput)
+    known = measured_speed(knowledge.speeds, name, found.model)
+    if known is None:
+        return images / need.batch_size * seconds, throughput.basis
+    micro_batch = min(known.micro_batch, need.batch_size)
+    if (micro_batch, known.recompute) == (need.micro_batch, need.recompute):
         return images / known.images_per_second, f"measured in run {known.run}"
-    steps = images / need.batch_size
-    return steps * step_seconds(need, knowledge.throughput), knowledge.throughput.basis
+    there = step_seconds(found.at(micro_batch, known.precision, known.recompute), throughput)
+    return (
+        images / known.images_per_second * seconds / there,
+        f"predicted from run {known.run}, which computed in another way",
+    )

@@ -19,9 +19,9 @@ _LEVELS: tuple[Recompute, ...] = ("none", "mlp", "block")
 _SAVING: frozenset[Recompute] = frozenset({"mlp", "block"})
 # Only Performer keeps less than it could: `fast` keeps its features, too.
 _PERFORMER_LEVELS: tuple[Recompute, ...] = ("none", "fast", "mlp", "block")
-# On a CPU without bfloat16 it is slow, and nothing tells before the engine tries: a last resort.
-_CPU_PRECISIONS: tuple[tuple[Precision, ...], ...] = (("auto", "fp32"), ("bf16",))
-_GPU_PRECISIONS: tuple[tuple[Precision, ...], ...] = (("auto", "fp32", "bf16"),)
+# On a CPU without bfloat16 it is slow, which only a calibration tells before the engine tries.
+_LAST_RESORT: tuple[tuple[Precision, ...], ...] = (("auto", "fp32"), ("bf16",))
+_ALL_ALIKE: tuple[tuple[Precision, ...], ...] = (("auto", "fp32", "bf16"),)
 
 
 def levels(needs: PresetNeeds, question: Question) -> tuple[Recompute, ...]:
@@ -32,11 +32,14 @@ def levels(needs: PresetNeeds, question: Question) -> tuple[Recompute, ...]:
     return _PERFORMER_LEVELS if mixes == "performer" else _LEVELS
 
 
-def precisions(question: Question) -> tuple[tuple[Precision, ...], ...]:
+def precisions(
+    question: Question, throughput: Throughput | None = None
+) -> tuple[tuple[Precision, ...], ...]:
     """Return the precisions to choose from; the later ones only where nothing earlier fits."""
     if question.precision is not None:
         return ((question.precision,),)
-    return _CPU_PRECISIONS if question.on_cpu else _GPU_PRECISIONS
+    known = throughput is not None and throughput.knows("bf16")
+    return _LAST_RESORT if question.on_cpu and not known else _ALL_ALIKE
 
 
 def find_way(
@@ -51,7 +54,7 @@ def find_way(
         throughput: of the device.
     """
     allowed = levels(needs, question)
-    for choices in precisions(question):
+    for choices in precisions(question, throughput):
         found = _fastest(needs, allowed_bytes, choices, allowed, throughput)
         if found is not None:
             return found

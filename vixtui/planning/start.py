@@ -88,6 +88,9 @@ def prepare_run(
             recompute=candidate.recompute,
             budget_bytes=budget.bytes,
             predicted_peak_bytes=candidate.uncorrected_bytes,
+            corrected_peak_bytes=(
+                candidate.peak_bytes if candidate.peak_bytes != candidate.uncorrected_bytes else 0
+            ),
             basis=candidate.peak_basis,
             nproc=nproc,
             cache=cache,

@@ -112,6 +112,7 @@ class Plan:
         recompute: what a step computes twice to need less memory.
         budget_bytes: memory a process may use.
         predicted_peak_bytes: of a process, before earlier runs corrected it; `basis` says how.
+        corrected_peak_bytes: after that; 0 when none did.
         nproc: processes on this machine that share every batch.
         cache: whether decoded pictures are kept on disk, else they are decoded anew each epoch.
 
@@ -126,12 +127,18 @@ class Plan:
     recompute: Recompute = "none"
     budget_bytes: int
     predicted_peak_bytes: int
+    corrected_peak_bytes: int = 0
     basis: str
     nproc: int = 1
     cache: bool = True
 
     def __post_init__(self) -> None:
         _check_positive(self, "micro_batch", "nproc")
+
+    @property
+    def expected_peak_bytes(self) -> int:
+        """The last word of planning on the peak."""
+        return self.corrected_peak_bytes or self.predicted_peak_bytes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

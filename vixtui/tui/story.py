@@ -101,7 +101,7 @@ def _memory_facts(config: RunConfig, progress: RunProgress) -> Facts:
     peak = progress.peak_memory_bytes
     return [
         ("Memory", f"{format_bytes(peak)} peak of {allowed}" if peak else f"{allowed} allowed"),
-        ("Predicted", f"{format_bytes(plan.predicted_peak_bytes)} peak"),
+        ("Predicted", f"{format_bytes(plan.expected_peak_bytes)} peak"),
     ]
 
 

@@ -59,6 +59,7 @@ _COLUMNS = (
     Column("Model", 22),
     Column("Parameters", 10, "right", from_width=140),
     Column("Memory", 7, "right"),
+    Column("Update", 16, from_width=140),
     Column("An epoch", 8, "right"),
     Column("Epochs", 6, "right", from_width=100),
     Column("Accuracy", 8, "right"),

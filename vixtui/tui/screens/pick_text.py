@@ -12,7 +12,7 @@ from vixtui.data.sources import DataSource
 from vixtui.hardware.machine import Machine
 from vixtui.planning.budget import age_text
 from vixtui.planning.types import Budget, Candidate
-from vixtui.planning.words import brief_way, describe_way
+from vixtui.planning.words import brief_way, describe_way, short_way
 from vixtui.runs.describe import source_title
 from vixtui.text import counted, format_bytes, format_count, format_percent, format_seconds, safe
 from vixtui.tui.choice import Outlook, Wish
@@ -89,6 +89,7 @@ def rows(outlook: Outlook, *, ascii: bool) -> list[tuple[str, Sequence[Text | st
                 f"{safe(entry.title, 30)} {entry.preset.partition(':')[2]}",
                 format_count(entry.parameters),
                 format_bytes(entry.peak_bytes),
+                f"{entry.micro_batch}×{entry.passes} {short_way(entry)}" if entry.fits else "–",
                 format_seconds(entry.seconds_per_epoch),
                 _epochs(outlook, entry),
                 format_percent(entry.accuracy),
