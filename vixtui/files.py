@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -86,3 +87,9 @@ def disk_error(error: OSError, path: Path) -> DiskError:
     return DiskError(
         f"cannot write: {error.strerror or error}", where=path, remedy="check the disk"
     )
+
+
+def sha256_of(path: Path) -> str:
+    """Return the hash of a file's content, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -165,3 +165,13 @@ def test_a_learning_rate_must_make_sense(vixtui, value):
     result = vixtui(*QUICK, "--lr", value)
     assert result.code == 2
     assert list_runs() == []
+
+
+def test_weights_to_begin_with_are_checked_before_a_run_is_made(vixtui, tmp_path):
+    missing = vixtui(*QUICK, "--init", str(tmp_path / "nothing.safetensors"))
+    assert missing.code == 2
+    (tmp_path / "model.pt").write_bytes(b"PK\x03\x04" + bytes(100))
+    foreign = vixtui(*QUICK, "--init", str(tmp_path / "model.pt"))
+    assert foreign.code == 4
+    assert "PyTorch" in foreign.err
+    assert list_runs() == []

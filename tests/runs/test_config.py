@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from vixtui.errors import UsageError
 from vixtui.models.config import ModelConfig
 from vixtui.presets import all_presets
-from vixtui.runs.config import DataConfig, Plan, Recipe, RunConfig, read_config, write_config
+from vixtui.runs.config import DataConfig, Init, Plan, Recipe, RunConfig, read_config, write_config
 
 # What a path can hold: any text, and bytes that are no UTF-8.
 NAMES = st.text(max_size=30) | st.binary(max_size=30).map(os.fsdecode)
@@ -60,6 +60,11 @@ def configs(draw: st.DrawFn) -> RunConfig:
             budget_bytes=draw(COUNTS), predicted_peak_bytes=draw(COUNTS),
             corrected_peak_bytes=draw(COUNTS), basis=draw(NAMES),
         ),
+        init=draw(st.none() | st.builds(
+            Init, file=NAMES, sha256=NAMES, title=NAMES,
+            kept_classes=st.lists(NAMES, max_size=3).map(tuple),
+            mean=st.just((0.5,) * channels), std=st.just((0.25,) * channels),
+        )),
     )  # fmt: skip
 
 

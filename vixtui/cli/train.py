@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vixtui.cli import narrate, output
-from vixtui.cli.complete import complete_data, complete_preset
+from vixtui.cli.complete import complete_data, complete_preset, complete_run
 from vixtui.cli.options import Budget, Device, ImageSize, Json, Seed, Time
 from vixtui.cli.processes import Endpoint, Nnodes, NodeRank, Nproc, parse_nodes, share_of
 from vixtui.cli.question import DEFAULT_DATA
@@ -19,6 +19,7 @@ from vixtui.runs.config import Augmentation, Precision
 if TYPE_CHECKING:
     from vixtui.data.sources import DataSource
     from vixtui.hardware.machine import Machine
+    from vixtui.planning.origin import Origin
     from vixtui.planning.types import Budget as MemoryBudget
     from vixtui.planning.types import Candidate, Question
     from vixtui.runs.config import Recipe
@@ -49,6 +50,15 @@ def train(
     ] = None,
     budget: Budget = None,
     time: Time = None,
+    init: Annotated[
+        str | None,
+        typer.Option(
+            "--init",
+            help="Begin with the weights of a run or file; classes are matched by name.",
+            autocompletion=complete_run,
+            metavar="RUN|FILE",
+        ),
+    ] = None,
     epochs: Annotated[
         int | None, typer.Option("--epochs", help="Passes over the pictures.", min=1)
     ] = None,
@@ -172,6 +182,9 @@ def train(
     seconds = parse_seconds(time) if time else None
     if download:
         _download(data)
+    origin = _origin(init) if init is not None else None
+    if origin is not None:
+        preset, image_size = preset or origin.preset, image_size or origin.side
     source = open_source(data, seed=seed, image_size=image_size)
     if strict:
         _refuse_problems(source)
@@ -208,7 +221,13 @@ def train(
         precision=precision,
         recompute=recompute,
     )
-    choice = _choose(preset, question, machine, tuple(model_options or ()))
+    changes = tuple(model_options or ())
+    if origin is not None and preset is not None:
+        changes = (*origin.changes(preset, question.task), *changes)
+    choice = _choose(preset, question, machine, changes)
+    if origin is not None:
+        origin.check(choice.model)
+        narrate.note(f"begins with {origin.told(choice.model, source.classes)}")
     run = prepare_run(
         source,
         choice,
@@ -219,6 +238,7 @@ def train(
         nproc=nproc,
         cache=cache,
         name=name,
+        init=origin.record(source.classes) if origin is not None else None,
     )
     _narrate(source, choice, memory, recipe, chosen_here=preset is None)
     start = partial(start_training, run, nodes=nodes)
@@ -233,6 +253,19 @@ def train(
     from vixtui.cli.attach import watch
 
     raise typer.Exit(watch(run, start=start, seen=0, json=json, stop_on_interrupt=True))
+
+
+def _origin(name: str) -> Origin:
+    """Return the checked weights of a run or file.
+
+    Raises:
+        UsageError: when there are none.
+        WeightsError: when they cannot be trusted or understood.
+    """
+    from vixtui.cli.models import find_weights
+    from vixtui.planning.origin import read_origin
+
+    return read_origin(find_weights(name).path)
 
 
 def _refuse_problems(source: DataSource) -> None:

@@ -18,6 +18,7 @@ from vixtui.engine.recovery import LEVELS, Recovery
 from vixtui.engine.reporter import Reporter
 from vixtui.engine.seeding import epoch_order
 from vixtui.engine.state import TrainState, load_state
+from vixtui.engine.transfer import take_over
 from vixtui.engine.weights import card_of
 from vixtui.errors import DataError, UsageError
 from vixtui.hardware.host import usable_cores
@@ -26,6 +27,7 @@ from vixtui.models.vision_xformer import VisionXFormer
 from vixtui.runs import events
 from vixtui.runs.config import RunConfig
 from vixtui.runs.directory import RunDirectory
+from vixtui.runs.weights import Preprocessing
 
 # Pictures that a forward pass without gradient has room for, by those that training has.
 _EVALUATED_PER_LEARNED = 4
@@ -60,7 +62,11 @@ class Setup:
         self.config, self.pictures, self.device = config, pictures, device
         self.group, self._reporter = group, reporter
         self._compare_pictures()
-        preprocessing = measure(pictures.train.images)
+        preprocessing = (
+            Preprocessing(mean=config.init.mean, std=config.init.std)
+            if config.init
+            else measure(pictures.train.images)
+        )
         self._normalise = Normalise(preprocessing, device)
         self.learner = Learner(config, preprocessing, device, group)
         self._recovery = Recovery(self.learner, device, self._on_memory_ran_out)
@@ -77,11 +83,21 @@ class Setup:
         self.epoch_steps = len(pictures.train.labels) // self.batch
         self.card = card_of(config, preprocessing)
         self.resumed = bool(group.decide(run.state_path.exists()))
+        if config.init and not self.resumed:
+            self._begin_with_weights()
         self.state = (
             load_state(run.state_path, self.learner)
             if self.resumed
             else TrainState(threads=config.plan.threads, precision=config.plan.precision)
         )
+
+    def _begin_with_weights(self) -> None:
+        """Take the weights of another training over; the first process reads them for all."""
+        model = self.learner.model
+        if self.group.first:
+            take_over(model, self.config)
+        self.group.copy_from_first(model.state_dict().values())
+        self.learner.averaged.load_state_dict(model.state_dict())
 
     def warm_up(self) -> float:
         """Try an update and a validation within the budget; return seconds an update or 0.

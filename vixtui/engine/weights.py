@@ -30,9 +30,15 @@ def card_of(config: RunConfig, preprocessing: Preprocessing) -> ModelCard:
             "vixtui": __version__,
             "torch": str(torch.__version__),
             "seed": str(config.seed),
-            "note": "trained from random weights on the named data; their licence applies",
+            "note": f"trained from {_beginning(config)} on the named data; their licence applies",
         },
     )
+
+
+def _beginning(config: RunConfig) -> str:
+    if config.init is None:
+        return "random weights"
+    return f"weights of {config.init.title} (sha256 {config.init.sha256}, under their own licence)"
 
 
 def save_weights(path: Path, weights: dict[str, Tensor], card: ModelCard) -> None:

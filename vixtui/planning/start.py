@@ -11,7 +11,7 @@ from vixtui.hardware.host import disk_free
 from vixtui.paths import runs_dir
 from vixtui.planning.types import Budget, Candidate, Task
 from vixtui.presets import preset
-from vixtui.runs.config import DataConfig, Plan, Recipe, RunConfig
+from vixtui.runs.config import DataConfig, Init, Plan, Recipe, RunConfig
 from vixtui.runs.directory import RunDirectory, check_run_name, create_run, new_run_id
 from vixtui.text import format_bytes
 
@@ -42,6 +42,7 @@ def prepare_run(
     nproc: int = 1,
     cache: bool = True,
     name: str | None = None,
+    init: Init | None = None,
 ) -> RunDirectory:
     """Write the directory of a new run, ready for ``vixtui.runs.process.start_training``.
 
@@ -55,6 +56,7 @@ def prepare_run(
         nproc: processes of this machine that share every batch.
         cache: keep decoded pictures on disk.
         name: the run's name instead of one from date and variant.
+        init: weights that it begins with.
 
     Raises:
         DoesNotFitError: when the candidate does not fit the budget.
@@ -95,6 +97,7 @@ def prepare_run(
             nproc=nproc,
             cache=cache,
         ),
+        init=init,
     )
     return create_run(config, source.split.to_json())
 

@@ -11,7 +11,7 @@ from vixtui.models.config import ModelConfig
 
 _WHERE = "--set"
 # Fields of ModelConfig that neither size nor shape of the model depend on much.
-_TUNABLE = (
+TUNABLE = (
     "pooling",
     "positions",
     "landmarks",
@@ -47,11 +47,11 @@ def tuned(model: ModelConfig, changes: Iterable[str]) -> ModelConfig:
 def _assignment(text: str) -> tuple[str, Any]:
     name, _, value = text.partition("=")
     name = name.strip()
-    if name not in _TUNABLE or not value.strip():
+    if name not in TUNABLE or not value.strip():
         raise UsageError(
             f"not an option of a model: {text}",
             where=_WHERE,
-            remedy=f"write NAME=VALUE with one of {', '.join(_TUNABLE)}",
+            remedy=f"write NAME=VALUE with one of {', '.join(TUNABLE)}",
         )
     try:
         return name, tomllib.loads(f"value = {value}")["value"]

@@ -142,8 +142,27 @@ class Plan:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Init:
+    """The weights that a run begins with instead of random ones.
+
+    Args:
+        file, sha256: absolute path and content of the weights file; needed until the first state.
+        title: preset that it was trained from.
+        kept_classes: classes whose rows of the head are taken over.
+        mean, std: its normalisation, a number a channel, which the run keeps.
+    """
+
+    file: str
+    sha256: str
+    title: str
+    kept_classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunConfig:
-    """Everything that defines a run."""
+    """Everything that defines a run; `init` only if it is fine-tuned."""
 
     id: str
     created: str
@@ -154,6 +173,7 @@ class RunConfig:
     data: DataConfig
     recipe: Recipe
     plan: Plan
+    init: Init | None = None
     schema_version: int = SCHEMA_VERSION
 
 
@@ -185,13 +205,18 @@ def read_config(path: Path) -> RunConfig:
     try:
         model = ModelConfig.from_dict(_table(table, "model"))
         check_size(model)
+        data = _read(DataConfig, _table(table, "data"))
+        init = _read(Init, _table(table, "init")) if "init" in table else None
+        if init and not len(init.mean) == len(init.std) == data.in_channels:
+            raise ValueError("mean and std need a number a channel")
         return RunConfig(
             **{
                 **_scalars(RunConfig, table),
                 "model": model,
-                "data": _read(DataConfig, _table(table, "data")),
+                "data": data,
                 "recipe": _read(Recipe, _table(table, "recipe")),
                 "plan": _read(Plan, _table(table, "plan")),
+                "init": init,
             }
         )
     except (TypeError, ValueError) as error:
@@ -226,8 +251,9 @@ def _scalars(kind: type, table: dict[str, Any]) -> dict[str, Any]:
 def _fits(value: Any, wanted: str) -> bool:
     if wanted in _NESTED:
         return True
-    if wanted == "tuple[str, ...]":
-        return isinstance(value, list) and all(isinstance(entry, str) for entry in value)
+    if wanted.startswith("tuple["):
+        kind = wanted.removeprefix("tuple[").removesuffix(", ...]")
+        return isinstance(value, list) and all(_fits(entry, kind) for entry in value)
     kind = _TOML_TYPES[wanted]
     return isinstance(value, kind) and isinstance(value, bool) == (kind is bool)
 
@@ -239,7 +265,7 @@ def _table(table: dict[str, Any], name: str) -> dict[str, Any]:
     return value
 
 
-_NESTED = {"ModelConfig", "DataConfig", "Recipe", "Plan"}
+_NESTED = {"ModelConfig", "DataConfig", "Recipe", "Plan", "Init | None"}
 _TOML_TYPES: dict[str, Any] = {
     "str": str, "int": int, "float": (int, float), "bool": bool,
     "int | None": int, "float | None": (int, float),
