@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from vixtui.models.config import Recompute
 from vixtui.planning.experience import NO_CORRECTION, Correction, memory_correction
@@ -168,3 +170,20 @@ def test_what_ran_out_in_the_smallest_way_does_not_fit() -> None:
 
 def test_a_limit_that_changes_nothing_is_not_mentioned() -> None:
     assert considered(ran_out(64), budget=BUDGET).remembered == ""
+
+
+@settings(max_examples=60)
+@given(
+    st.integers(700 * MB, 3000 * MB),
+    st.floats(0.5, 2),
+    st.none() | st.tuples(st.sampled_from([1, 4, 16, 64]), st.sampled_from(["none", "block"])),
+)
+def test_whatever_was_learned_a_plan_never_exceeds_its_budget(
+    budget: int, ratio: float, left: tuple[int, Recompute] | None
+) -> None:
+    lessons = [measured(ratio, run="run-2", micro_batch=1)]
+    if left is not None:
+        lessons.append(ran_out(*left))
+    found = considered(*lessons, budget=budget)
+    assert not found.fits or found.peak_bytes <= budget
+    assert found.fits or found.remembered or found.peak_bytes > budget

@@ -67,6 +67,7 @@ def show(
     from vixtui.planning.budget import resolve_budget
     from vixtui.planning.recommend import candidate
     from vixtui.planning.types import Question, Task
+    from vixtui.planning.words import describe_way
     from vixtui.presets import preset as find
     from vixtui.text import format_bytes, format_count, format_seconds
 
@@ -98,7 +99,7 @@ def show(
             ("weights", format_count(needs.parameters)),
             (
                 "peak memory",
-                f"{format_bytes(needs.peak_bytes)} at batch {needs.micro_batch} ({fits})",
+                f"{format_bytes(needs.peak_bytes)} ({fits}): {describe_way(needs)}",
             ),
             ("an epoch", f"{format_seconds(needs.seconds_per_epoch)} for 2,000 pictures"),
         ],

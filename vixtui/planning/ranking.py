@@ -69,13 +69,13 @@ def _reason(entry: Candidate, rivals: Sequence[Candidate], seconds: float | None
         return entry.remembered or f"needs {format_bytes(entry.peak_bytes)}"
     if seconds is not None and _too_slow(entry, seconds):
         return f"too slow for {format_seconds(seconds)}"
-    if entry.accuracy is None:
-        return "accuracy not measured"
     first = rivals[0]
+    speed = first.seconds_per_epoch / entry.seconds_per_epoch
+    if entry.accuracy is None:
+        return f"accuracy not measured{'' if entry is first else f', {speed:.1f}× speed'}"
     if entry is first or first.accuracy is None:
         return "best measured"
     points = 100 * (first.accuracy - entry.accuracy)
-    speed = first.seconds_per_epoch / entry.seconds_per_epoch
     if points < _SAME_POINTS:
         return f"same accuracy, {f'{speed:.1f}× speed' if speed > 1 else 'slower'}"
     better = next((rival for rival in rivals if _dominates(rival, entry)), None)
