@@ -11,7 +11,7 @@ FUZZED := tests/runs tests/engine/test_state.py tests/test_presets.py tests/test
 # Same figures everywhere: libgomp would otherwise spin on a busy machine.
 export OMP_WAIT_POLICY = PASSIVE
 
-.PHONY: help demo test soak test-light lint fmt bench bench-models bench-engine bench-reliability figures wheel clean
+.PHONY: help demo test soak test-light lint fmt bench bench-models bench-engine bench-time bench-reliability figures wheel clean
 .DEFAULT_GOAL := help
 
 help: ## list what can be made
@@ -48,6 +48,9 @@ bench-models: $(VENV)/.installed-dev ## models beside the official ones; ONLY=vi
 bench-engine: $(VENV)/.installed-dev ## accuracy and speed of training beside others; DATA=folder of CIFAR-10
 	$(if $(DATA),,$(error name a folder with CIFAR-10 as train/CLASS/*.jpg and test/CLASS/*.jpg: DATA=folder))
 	$(BIN)/python benchmarks/engine.py $(DATA) $(if $(ONLY),--only $(ONLY))
+
+bench-time: $(VENV)/.installed-dev ## predicted seconds of a step beside measured ones
+	$(BIN)/python benchmarks/step_time.py $(if $(ONLY),--only $(ONLY))
 
 bench-reliability: $(VENV)/.installed-dev ## what vixtui does in some thirty bad situations
 	$(BIN)/python benchmarks/reliability.py

@@ -27,11 +27,10 @@ from vixtui.presets import preset
 from vixtui.runs.config import DataConfig, Plan, Recipe, RunConfig
 
 _SIDE, _CLASSES = 32, 10
-# Preset and batch: one mostly computes and moves, one mostly starts small operations.
-_STEPS = (("vit:tiny", 32), ("vip:tiny", 4), ("hybrid-vin:tiny", 8))
-# Of the time for a way to compute: each of three kinds, each of three steps.
-_SHARE_OF_A_KIND, _SHARE_OF_A_STEP = 0.12, 0.2
-_FEWEST_TURNS = 3
+# Preset and batch: the larger ones mostly compute and move, the last mostly starts operations.
+_STEPS = (("vit:tiny", 64), ("hybrid-vin:tiny", 16), ("vip:tiny", 16), ("vip:tiny", 4))
+# Of the time for a way to compute: each of three kinds, each of four steps.
+_SHARE_OF_A_KIND, _SHARE_OF_A_STEP = 0.1, 0.16
 # Exponentials, GELU and norms take this much of plain traffic's time a byte: least squares over
 # steps of all presets on one core of an AMD EPYC, 2026-11-26.
 _FUNCTION_FACTOR = 3.0
@@ -105,10 +104,15 @@ def _rates(threads: int, precision: Precision, seconds: float) -> Rates:
     )
 
 
-def best_seconds(work: Work, threads: int, seconds: float) -> float:
-    """Return the least time that `work` took in turns over about so many seconds.
+def best_seconds(work: Work, threads: int, seconds: float, *, fewest: int = 2) -> float:
+    """Return the least time that `work` took in turns over about so many seconds, after a first.
 
     With one thread that is processor time, so that other programs do not count.
+
+    Args:
+        work: what is timed.
+        threads: that it uses.
+        seconds: after which no other turn begins, but for the second.
     """
     clock = time.perf_counter
     if threads == 1 and sys.platform != "win32":  # there, it moves in steps of 16 ms
@@ -116,7 +120,7 @@ def best_seconds(work: Work, threads: int, seconds: float) -> float:
     work()
     durations: list[float] = []
     end = time.perf_counter() + seconds
-    while len(durations) < _FEWEST_TURNS or time.perf_counter() < end:
+    while len(durations) < 2 or time.perf_counter() < end:
         started = clock()
         work()
         durations.append(clock() - started)
