@@ -52,12 +52,22 @@ def test_options_reach_the_recipe(vixtui):
         "crop": 0.2, "color-jitter": 0.3, "erase": 0.4, "patience": 7, "redraw-features": 50,
     }  # fmt: skip
     flags = [part for name, value in options.items() for part in (f"--{name}", str(value))]
-    flags += ["--recompute", "mlp", "--set", "pooling=class", "--set", "dropout = 0.1"]
+    flags += [
+        "--balance",
+        "loss",
+        "--recompute",
+        "mlp",
+        "--set",
+        "pooling=class",
+        "--set",
+        "dropout = 0.1",
+    ]
     assert vixtui(*QUICK, *flags, "--seed", "9", "--precision", "fp32", "--flip").code == 0
     config = _only_run().config()
     for name, value in options.items():
         assert getattr(config.recipe, name.replace("-", "_")) == value
     assert config.data.horizontal_flip
+    assert config.recipe.balance == "loss"
     assert (config.seed, config.plan.precision, config.plan.recompute) == (9, "fp32", "mlp")
     assert (config.model.pooling, config.model.dropout) == ("class", 0.1)
     assert config.plan.basis.endswith("; without pooling=class, dropout = 0.1")

@@ -40,7 +40,9 @@ def share(rank: int, size: int, folder: Path) -> None:
     learner._normalise = lambda values: normalise(values).double()  # type: ignore[assignment]
     chance = torch.Generator().manual_seed(1)
     images = torch.randint(0, 256, (BATCH, 1, 8, 8), dtype=torch.uint8, generator=chance)
-    update = learner.combine(learner.accumulate(images, torch.arange(BATCH) % 10, step=3))
+    labels = torch.arange(BATCH) % 10
+    learner.weigh_classes(labels)
+    update = learner.combine(learner.accumulate(images, labels, step=3))
     rows = torch.arange(UNEVEN * 2.0).view(UNEVEN, 2)
     save_file(
         {

@@ -14,6 +14,7 @@ from torch import Tensor
 from vixtui.data.pictures import read_picture
 from vixtui.engine import serve
 from vixtui.engine.intake import Intake, take_in
+from vixtui.engine.learner import Learner
 from vixtui.errors import DataError
 from vixtui.runs.directory import RunDirectory
 from vixtui.runs.weights import Preprocessing
@@ -157,6 +158,34 @@ def test_what_is_handled_shares_a_line(folder: Path) -> None:
 
 def test_built_in_pictures_need_no_remarks() -> None:
     assert taken_in(make_run("digits"))[1] == []
+
+
+@pytest.mark.parametrize("balance", ["off", "loss"])
+def test_imbalance_is_told_with_the_option_that_makes_up_for_it(folder: Path, balance: str) -> None:
+    for index in range(2, 10):
+        (folder / f"train/cat/{index}.png").unlink()
+
+    _, told = taken_in(make_run(str(folder), balance=balance))
+
+    found = "imbalance: cat: 2 to train on, 10 of dog"
+    remedy = ": train with --balance sampling" if balance == "off" else ""
+    assert told == ["few: cat: only 2 to train on", found + remedy]
+
+
+def test_rare_classes_weigh_more_and_all_together_as_much_as_before() -> None:
+    config = make_run(balance="loss", label_smoothing=0.0).config()
+    learner = Learner(config, Preprocessing(mean=(0.5,), std=(0.3,)), torch.device("cpu"))
+    labels = torch.tensor([0] * 30 + [1] * 10 + [2] * 2)
+    images = torch.zeros(42, 1, 8, 8, dtype=torch.uint8)
+
+    def loss(*rows: int) -> float:
+        chosen = list(rows) or slice(None)
+        return learner.accumulate(images[chosen], labels[chosen], step=0).loss_sum.item()
+
+    alone = [loss(row) for row in (0, 30, 40)]  # one picture of each class
+    assert loss() == pytest.approx(30 * alone[0] + 10 * alone[1] + 2 * alone[2], rel=1e-4)
+    learner.weigh_classes(labels)
+    assert loss() == pytest.approx(14 * sum(alone), rel=1e-4)
 
 
 @pytest.mark.parametrize("cache", [True, False])

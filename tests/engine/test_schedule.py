@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from vixtui.engine import calibrate
 from vixtui.engine.schedule import learning_rate
-from vixtui.engine.seeding import derived_seed, epoch_order
+from vixtui.engine.seeding import balanced_order, derived_seed, epoch_order
 
 
 @given(warmup=st.floats(0, 0.5), peak=st.floats(1e-6, 1))
@@ -29,6 +29,28 @@ def test_an_epoch_shows_every_picture_once_in_an_order_of_its_own() -> None:
     assert sorted(first.tolist()) == list(range(50))
     assert not torch.equal(first, second)
     assert torch.equal(first, epoch_order(0, 0, 50))
+
+
+@given(counts=st.lists(st.integers(1, 40), min_size=1, max_size=12), seed=st.integers(0, 99))
+def test_a_balanced_epoch_shows_all_classes_equally_often(counts: list[int], seed: int) -> None:
+    labels = torch.repeat_interleave(torch.arange(len(counts)) * 3, torch.tensor(counts))
+    order = balanced_order(seed, 0, labels)
+    assert len(order) == len(labels)
+    shown = [int((labels[order] == 3 * label).sum()) for label in range(len(counts))]
+    assert max(shown) - min(shown) <= 1
+    times = order.bincount(minlength=len(labels))
+    for label, count in enumerate(counts):
+        own = times[labels == 3 * label]
+        assert own.max() - own.min() <= 1  # no picture is favoured
+        assert count >= shown[label] or own.min() >= 1
+
+
+def test_a_balanced_epoch_is_its_own_and_always_the_same() -> None:
+    labels = torch.tensor([0] * 50 + [1] * 5)
+    first, second = balanced_order(0, 0, labels), balanced_order(0, 1, labels)
+    assert torch.equal(first, balanced_order(0, 0, labels))
+    assert set(first.tolist()) != set(second.tolist())
+    assert labels[first].diff().ne(0).sum() > 10  # classes are mixed
 
 
 def test_seeds_differ_by_purpose_number_and_run() -> None:

@@ -74,7 +74,7 @@ def test_a_run_tells_its_story_in_order_and_leaves_a_model() -> None:
 def test_resume_after_kill_is_bit_identical() -> None:
     options = {
         "epochs": 8, "ema": 0.95, "preset_name": "hybrid-vip-rope:tiny", "redraw_features": 3,
-        "mixup": 0.2, "cutmix": 0.5,
+        "mixup": 0.2, "cutmix": 0.5, "balance": "sampling",
     }  # fmt: skip
     whole, killed = make_run(run_id="whole", **options), make_run(run_id="killed", **options)
     finish(whole)

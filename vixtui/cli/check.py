@@ -105,6 +105,7 @@ def refuse_problems(report: Report) -> None:
 
 
 def _print_report(report: Report, source: DataSource) -> None:
+    from vixtui.data.findings import REMEDIES, counts
     from vixtui.text import counted
 
     train = [count.train for count in report.classes]
@@ -128,6 +129,9 @@ def _print_report(report: Report, source: DataSource) -> None:
     for noun, found in (("problem", report.problems), ("remark", remarks)):
         detail = f": {_counts(found)}" if found else ""
         output.print_line(f"{counted(len(found), noun)}{detail}")
+    for kind in counts(remarks):
+        if kind in REMEDIES:
+            output.print_line(f"{kind}: {REMEDIES[kind]}")
 
 
 def _rows(findings: Sequence[Finding]) -> list[tuple[str, str, str]]:

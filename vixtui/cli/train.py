@@ -14,7 +14,7 @@ from vixtui.cli.options import Budget, Device, ImageSize, Json, Seed, Time
 from vixtui.cli.processes import Endpoint, Nnodes, NodeRank, Nproc, parse_nodes, share_of
 from vixtui.cli.question import DEFAULT_DATA
 from vixtui.models.config import Recompute
-from vixtui.runs.config import Augmentation, Precision
+from vixtui.runs.config import Augmentation, Balance, Precision
 
 if TYPE_CHECKING:
     from vixtui.data.sources import DataSource
@@ -100,6 +100,13 @@ def train(
         float | None,
         typer.Option("--erase", help="Erased square, share of the side.", min=0, max=1),
     ] = None,
+    balance: Annotated[
+        Balance,
+        typer.Option(
+            "--balance",
+            help="Make up for small classes: weigh their loss, or show all equally often.",
+        ),
+    ] = "off",
     patience: Annotated[
         int | None,
         typer.Option(
@@ -201,6 +208,7 @@ def train(
         "crop": crop,
         "color_jitter": color_jitter,
         "erase": erase,
+        "balance": balance,
         "patience": patience,
         "redraw_features": redraw_features,
     }

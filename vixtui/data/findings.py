@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -38,6 +38,8 @@ PROBLEMS = frozenset(
 """Findings that cost pictures or make the result untrue; the others are only worth knowing."""
 HANDLED = frozenset({Kind.ROTATED, Kind.DEEP, Kind.ALPHA, Kind.CMYK, Kind.ANIMATED})
 """What is done to these pictures is right for nearly everyone."""
+REMEDIES = {Kind.IMBALANCE: "train with --balance sampling"}
+"""Options that make up for what was found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +77,14 @@ def counts(findings: Iterable[Finding]) -> dict[Kind, int]:
     return {kind: number[kind] for kind in Kind if number[kind]}
 
 
-def headlines(findings: Iterable[Finding]) -> list[str]:
+def headlines(findings: Iterable[Finding], *, made_up_for: Collection[Kind] = ()) -> list[str]:
     """Return one line for each kind that there is, the first of it as example; safe to show.
 
     What is handled shares one line.
+
+    Args:
+        findings: of any kind.
+        made_up_for: kinds whose remedy is applied already.
     """
     ordered = in_order(findings)
     number = counts(ordered)
@@ -88,7 +94,8 @@ def headlines(findings: Iterable[Finding]) -> list[str]:
             continue
         first = next(found for found in ordered if found.kind is kind)
         more = f" (and {count - 1:,} more: see 'vixtui check')" if count > 1 else ""
-        lines.append(safe(f"{kind}: {first.path}: {first.reason}{more}"))
+        remedy = f": {REMEDIES[kind]}" if kind in REMEDIES and kind not in made_up_for else ""
+        lines.append(safe(f"{kind}: {first.path}: {first.reason}{more}{remedy}"))
     if handled := [f"{count:,} {kind}" for kind, count in number.items() if kind in HANDLED]:
         lines.append(f"handled: {', '.join(handled)}")
     return lines

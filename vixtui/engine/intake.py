@@ -11,7 +11,7 @@ import torch
 
 from vixtui.data.check import picture_findings
 from vixtui.data.examine import PictureFacts
-from vixtui.data.findings import headlines
+from vixtui.data.findings import Kind, headlines
 from vixtui.data.split import Labelled, Split
 from vixtui.data.store import Store, open_store
 from vixtui.data.tensors import Pictures
@@ -81,7 +81,8 @@ def take_in(config: RunConfig, split_path: Path, *, warn: Callable[[str], None])
         found = picture_findings(
             split, facts, classes=data.classes, height=data.image_height, width=data.image_width
         )
-        for line in headlines(found):
+        balanced = config.recipe.balance != "off"
+        for line in headlines(found, made_up_for=[Kind.IMBALANCE] if balanced else ()):
             warn(line)
     for line in unusable:
         warn(line)

@@ -66,6 +66,7 @@ class Learner:
         self._group = group
         self._device = device
         self._normalise = Normalise(preprocessing, device)
+        self._class_weights: Tensor | None = None
         self.precision = "fp32"
         self.micro_batch = min(config.plan.micro_batch, config.recipe.batch_size)
         torch.manual_seed(derived_seed(config.seed, "weights", 0))
@@ -105,6 +106,16 @@ class Learner:
                 if isinstance(module.mixer, Performer):
                     module.mixer.keep_features = level == "fast"
 
+    def weigh_classes(self, labels: Tensor) -> None:
+        """Let every class count the same in the loss, however few of the (n,) `labels` it has.
+
+        Over all training pictures the weights' mean is 1; they do not depend on the batch, so that
+        any micro-batch gives the same gradient.
+        """
+        count = labels.bincount(minlength=self._config.model.num_classes)
+        weights = len(labels) / ((count > 0).sum() * count.clamp_min(1))
+        self._class_weights = weights.to(self._device, torch.float32)
+
     def accumulate(self, images: Images, labels: Tensor, *, step: int) -> Sums:
         """Compute this process's part of the gradient of (b, c, h, w) uint8 pictures, (b,) labels.
 
@@ -135,7 +146,11 @@ class Learner:
             with self.autocast():
                 logits = self.model(self._normalise(inputs))
             loss = F.cross_entropy(
-                logits.float(), target, reduction="sum", label_smoothing=recipe.label_smoothing
+                logits.float(),
+                target,
+                weight=self._class_weights,
+                reduction="sum",
+                label_smoothing=recipe.label_smoothing,
             )
             (loss / len(images)).backward()
             loss_sum += loss.detach()

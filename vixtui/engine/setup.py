@@ -16,7 +16,7 @@ from vixtui.engine.learner import Learner, Update
 from vixtui.engine.limit import limit_memory
 from vixtui.engine.recovery import LEVELS, Recovery
 from vixtui.engine.reporter import Reporter
-from vixtui.engine.seeding import epoch_order
+from vixtui.engine.seeding import balanced_order, epoch_order
 from vixtui.engine.state import TrainState, load_state
 from vixtui.engine.transfer import take_over
 from vixtui.engine.weights import card_of
@@ -69,6 +69,8 @@ class Setup:
         )
         self._normalise = Normalise(preprocessing, device)
         self.learner = Learner(config, preprocessing, device, group)
+        if config.recipe.balance == "loss":
+            self.learner.weigh_classes(pictures.train.labels)
         self._recovery = Recovery(self.learner, device, self._on_memory_ran_out)
         self.batch = min(config.recipe.batch_size, len(pictures.train.labels))
         if self.batch < group.size:
@@ -133,7 +135,10 @@ class Setup:
 
     def order(self, epoch: int) -> torch.Tensor:
         """Return which training pictures an epoch takes, one after the other."""
-        return epoch_order(self.config.seed, epoch, len(self.pictures.train.labels))
+        labels = self.pictures.train.labels
+        if self.config.recipe.balance == "sampling":
+            return balanced_order(self.config.seed, epoch, labels)
+        return epoch_order(self.config.seed, epoch, len(labels))
 
     def accumulate(self, chosen: torch.Tensor, following: torch.Tensor) -> Update:
         """Compute the gradient of the next update from the `chosen` training pictures.

@@ -19,6 +19,7 @@ _MAX_BYTES = 20_000_000  # 10,000 classes with long names fit
 
 Precision = Literal["auto", "fp32", "bf16"]
 Augmentation = Literal["off", "light", "strong"]
+Balance = Literal["off", "loss", "sampling"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +66,8 @@ class Recipe:
         erase: side of an erased random square, as a fraction of the picture's side.
         trivial: probability of one random operation on a picture (TrivialAugment).
         mixup, cutmix: probability that a picture is blended with another, or gets a box of it.
+        balance: what makes up for classes of different size: ``loss`` weighs each by its rarity,
+            ``sampling`` shows all equally often.
         patience: stop after so many epochs without a validation top-1 better by more than its
             standard error; 0 is never.
         redraw_features: draw Performer's random features anew every so many steps; 0 is never.
@@ -89,6 +92,7 @@ class Recipe:
     trivial: float = 0.0
     mixup: float = 0.0
     cutmix: float = 0.0
+    balance: Balance = "off"
     patience: int = 0
     redraw_features: int = 0
 
@@ -273,6 +277,7 @@ _TOML_TYPES: dict[str, Any] = {
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "Precision": get_args(Precision),
     "Recompute": get_args(Recompute),
+    "Balance": get_args(Balance),
 }
 
 
