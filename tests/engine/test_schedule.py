@@ -67,7 +67,7 @@ def test_seeds_differ_by_purpose_number_and_run() -> None:
 def test_the_faster_precision_is_chosen_only_when_it_is_worth_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(calibrate, "_native_bf16", lambda device: True)
+    monkeypatch.setattr(calibrate, "native_bf16", lambda device: True)
     device = torch.device("cpu")
     threads = torch.get_num_threads()
     for seconds, expected in (
