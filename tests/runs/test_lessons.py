@@ -55,10 +55,17 @@ def test_the_last_time_memory_ran_out_counts_wherever_it_is_in_the_log(make_run:
 
 
 def test_a_run_that_gave_up_says_so(make_run: MakeRun) -> None:
-    tell(make_run("a-run"), e.Failed, message="memory ran out", exit_code=5)
+    run = make_run("a-run")
+    tell(run, e.MemoryRanOut, step=0, micro_batch=1, recompute="block")
+    tell(run, e.Failed, message="memory ran out", exit_code=5)
     (found,) = read_lessons()
     assert found.given_up
     assert found.ran_out
+
+
+def test_a_run_whose_pictures_had_no_room_says_nothing_of_its_model(make_run: MakeRun) -> None:
+    tell(make_run("a-run"), e.Failed, message="decoded pictures", exit_code=5)
+    assert read_lessons() == []
 
 
 def test_unfinished_failed_and_damaged_runs_teach_nothing(make_run: MakeRun) -> None:

@@ -25,6 +25,7 @@ SCHEMA_VERSION = 1
 _RUNS_LOOKED_AT = 20
 _KEPT = 100
 _MAX_BYTES = 2_000_000
+_SMALLEST = (1, "block")
 _MARK = b'"MemoryRanOut"'
 
 
@@ -115,14 +116,19 @@ def _lesson_of(run: RunDirectory, written: tuple[int, ...]) -> Lesson | None:
     """
     end, reduced = last_event(run.events_path), _last_time_it_ran_out(run.events_path)
     peak_bytes = end.peak_memory_bytes if isinstance(end, Finished) else 0
-    given_up = isinstance(end, Failed) and end.exit_code == ExitCode.DOES_NOT_FIT
-    if peak_bytes <= 0 and reduced is None and not given_up:
+    failed = isinstance(end, Failed) and end.exit_code == ExitCode.DOES_NOT_FIT
+    if peak_bytes <= 0 and reduced is None and not failed:
         return None
     try:
         config = run.config()
     except VixtuiError:  # a damaged run teaches nothing
         return None
     plan = config.plan
+    way = plan if reduced is None else reduced
+    last: tuple[int, str] = (way.micro_batch, way.recompute)
+    given_up = failed and last == _SMALLEST  # else something other than a step had no room
+    if peak_bytes <= 0 and reduced is None and not given_up:
+        return None
     left = reduced.recompute if reduced is not None else "none"
     return Lesson(
         run=run.id,
