@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from vixtui.hardware.calibration import Calibration, Rates, write_calibration
 from vixtui.hardware.machine import Figure, Gpu, GpuProcess, Machine
 from vixtui.paths import home
 
@@ -61,6 +62,26 @@ def test_the_table_says_how_old_a_figure_is_and_whose_the_disk_is(vixtui, machin
     assert free == ["GPU", "0,", "free", "5.00", "GB", "1:15", "nvml"]
     [disk] = [row for row in rows if row.startswith("disk")]
     assert disk.endswith(str(home()))
+
+
+RATES = Rates(
+    threads=1, product_flops=1.04e11, convolution_flops=2e11, attention_flops=7e10,
+    moved_bytes=2e10, function_bytes=7e9, kernel_seconds=5e-6,
+)  # fmt: skip
+
+
+def test_the_speed_of_the_processor_is_told_with_its_age_or_how_to_measure_it(vixtui, machine):
+    assert "speed is not measured: vixtui bench does it" in vixtui("probe").out
+    assert json.loads(vixtui("probe", "--json").out)["calibration"] is None
+    now = time.time()
+    write_calibration(
+        Calibration(torch="2.14.1", cpu="Test CPU", cores=1, measured_at=now - 75, rates=(RATES,))
+    )
+    [row] = [line for line in vixtui("probe").out.splitlines() if line.startswith("speed")]
+    assert " ".join(row.split()) == "speed, 1 thread, fp32 104 GFLOP/s 1:15 vixtui bench"
+    told = json.loads(vixtui("probe", "--json").out)["calibration"]
+    assert told["age_seconds"] >= 75
+    assert told["rates"][0]["product_flops"] == 1.04e11
 
 
 def test_this_machine_as_it_is(vixtui):

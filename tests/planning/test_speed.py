@@ -82,7 +82,9 @@ def test_bfloat16_counts_where_it_was_measured() -> None:
 
 def test_without_a_calibration_the_default_is_told_with_its_figures() -> None:
     assumed = machine_throughput("cpu", MACHINE)
-    assert assumed.basis == "predicted: 100 GFLOP/s, 10 GB/s a core"
+    assert assumed.basis == (
+        "predicted: 100 GFLOP/s, 10 GB/s a core (default; vixtui bench measures it)"
+    )
     assert assumed == device_throughput("cpu", MACHINE.cores)
     assert not assumed.knows("bf16")
 

@@ -61,14 +61,20 @@ def _print(calibration: Calibration) -> None:
 
     cores = counted(calibration.cores, "core")
     output.print_line(f"{calibration.cpu}, {cores}, torch {calibration.torch}")
-    columns = ("work", *(_way(rates) for rates in calibration.rates))
+    columns = ("work", *(way_of(rates) for rates in calibration.rates))
     output.print_table(columns, list(_rows(calibration.rates)), numeric=columns[1:])
 
 
-def _way(rates: Rates) -> str:
+def way_of(rates: Rates) -> str:
+    """Return a way to compute in words."""
     from vixtui.text import counted
 
     return f"{counted(rates.threads, 'thread')}, {rates.precision}"
+
+
+def speed_of(rates: Rates) -> str:
+    """Return the one figure that tells most of a way's speed."""
+    return _amount(rates.product_flops * 1e-9, "GFLOP/s")
 
 
 def _rows(ways: Iterable[Rates]) -> Iterable[tuple[str, ...]]:

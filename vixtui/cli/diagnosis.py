@@ -57,13 +57,27 @@ def system() -> dict[str, str]:
     """Return the operating system and the processor."""
     from vixtui.hardware.host import cpu_name, usable_cores
 
+    cpu, cores = cpu_name(), usable_cores()
     return {
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "C library": " ".join(platform.libc_ver()).strip() or "unknown",
         "marked as a container": _yes(any(Path(mark).exists() for mark in _CONTAINER_MARKS)),
-        "processor": cpu_name(),
-        "cores": f"{usable_cores()} of {os.cpu_count()}",
+        "processor": cpu,
+        "cores": f"{cores} of {os.cpu_count()}",
+        "speed": _speed(cpu, cores),
     }
+
+
+def _speed(cpu: str, cores: int) -> str:
+    """Return what ``vixtui bench`` measured, and when."""
+    from vixtui.cli.bench import speed_of, way_of
+    from vixtui.hardware.calibration import read_calibration
+
+    calibration = read_calibration(cpu, cores)
+    if calibration is None:
+        return "not measured: vixtui bench does it"
+    ways = "; ".join(f"{way_of(rates)}: {speed_of(rates)}" for rates in calibration.rates)
+    return safe(f"{ways}, measured {calibration.date} with torch {calibration.torch}")
 
 
 def terminal() -> dict[str, str]:

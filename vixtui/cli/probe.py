@@ -23,14 +23,19 @@ def probe(json: Json = False) -> None:
     """Show what this machine has, each figure with source and age."""
     from dataclasses import asdict
 
+    from vixtui.cli.bench import speed_of, way_of
+    from vixtui.hardware.calibration import read_calibration
     from vixtui.hardware.probe import probe as look
     from vixtui.paths import home
-    from vixtui.text import counted
+    from vixtui.text import counted, format_seconds
 
     machine = look()
+    calibration = read_calibration(machine.cpu, machine.cores)
     if json:
         gpus = [{"device": gpu.device, **asdict(gpu, dict_factory=_entry)} for gpu in machine.gpus]
-        output.print_json({**asdict(machine, dict_factory=_entry), "gpus": gpus})
+        speed = asdict(calibration, dict_factory=_entry) if calibration else None
+        found = asdict(machine, dict_factory=_entry)
+        output.print_json({**found, "gpus": gpus, "calibration": speed})
         return
     output.print_line(f"{machine.cpu}, {counted(machine.cores, 'core')}")
     rows = [
@@ -46,7 +51,15 @@ def probe(json: Json = False) -> None:
         rows += [_row(f"{title}, total", gpu.total), _row(f"{title}, free", gpu.free)]
         if gpu.reserved is not None:
             rows.append(_row(f"{title}, reserved", gpu.reserved, of=", by the driver"))
+    if calibration is not None:
+        age = format_seconds(calibration.age_seconds)
+        rows += [
+            (f"speed, {way_of(rates)}", speed_of(rates), age, "vixtui bench")
+            for rates in calibration.rates
+        ]
     output.print_table(("what", "amount", "age", "source"), rows, numeric=("amount", "age"))
+    if calibration is None:
+        output.print_line("the processor's speed is not measured: vixtui bench does it")
     for remark in machine.notes:
         output.print_line(remark)
 
@@ -74,6 +87,6 @@ def _entry(fields: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     import time
 
     entry = dict(fields)
-    if "read_at" in entry:
-        entry["age_seconds"] = round(max(0.0, time.time() - entry.pop("read_at")), 3)
+    for name in entry.keys() & {"read_at", "measured_at"}:
+        entry["age_seconds"] = round(max(0.0, time.time() - entry.pop(name)), 3)
     return entry

@@ -126,7 +126,8 @@ def device_throughput(
     rates = _alike(_CORE_FLOPS * factor, _CORE_BYTES * factor, _KERNEL_SECONDS, threads=cores)
     return Throughput(
         (rates,),
-        f"predicted: {_CORE_FLOPS / 1e9:.0f} GFLOP/s, {_CORE_BYTES / 1e9:.0f} GB/s a core",
+        f"predicted: {_CORE_FLOPS / 1e9:.0f} GFLOP/s, {_CORE_BYTES / 1e9:.0f} GB/s a core "
+        "(default; vixtui bench measures it)",
     )
 
 
