@@ -185,3 +185,34 @@ def test_weights_to_begin_with_are_checked_before_a_run_is_made(vixtui, tmp_path
     assert foreign.code == 4
     assert "PyTorch" in foreign.err
     assert list_runs() == []
+
+
+def test_folds_are_trained_in_turn_and_summed_up(vixtui):
+    result = vixtui(*QUICK, "--folds", "3", "--name", "cv")
+    assert result.code == 0
+    assert "90.0 % ± 0.0 % (sd)" in result.out
+    configs = [run.config() for run in list_runs()]
+    assert [config.id for config in configs] == ["cv-fold1", "cv-fold2", "cv-fold3"]
+    assert [(config.data.fold, config.data.folds) for config in configs] == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_interrupted_folds_go_on_under_their_name(vixtui, monkeypatch):
+    monkeypatch.setenv("FAKE_ENGINE", "failed")
+    broken = vixtui(*QUICK, "--folds", "2", "--name", "cv")
+    assert broken.code == 3
+    assert "--name cv" in broken.err
+    monkeypatch.delenv("FAKE_ENGINE")
+    again = vixtui(*QUICK, "--folds", "2", "--name", "cv", "--json")
+    assert again.code == 0
+    summary = json.loads(again.out.splitlines()[-1])
+    assert [fold["run"] for fold in summary["folds"]] == ["cv-fold1", "cv-fold2"]
+    assert summary["mean_top1"] == 0.9
+    other = vixtui(*QUICK, "--folds", "2", "--name", "cv", "--lr", "0.1")
+    assert other.code == 2
+    assert "set to something else" in other.err
+
+
+def test_one_fold_and_folds_in_the_background_are_refused(vixtui):
+    assert vixtui(*QUICK, "--folds", "1").code == 2
+    assert vixtui(*QUICK, "--folds", "3", "--detach").code == 2
+    assert list_runs() == []

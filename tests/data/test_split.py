@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vixtui.data.split import Split, stratified_split
+from vixtui.data.split import Split, cross_validation, stratified_split
 
 LABELS = st.lists(st.integers(0, 6), min_size=1, max_size=200)
 FRACTIONS = st.floats(0, 0.4)
@@ -59,3 +60,22 @@ def test_split_with_undecodable_names_survives_its_file() -> None:
     split = Split(train=(("cat/\udce9\n.png", 0), ("dog/ü.png", 1)), validation=(), test=((7, 1),))
 
     assert Split.from_json(split.to_json()) == split
+
+
+@given(counts=st.lists(st.integers(5, 30), min_size=2, max_size=5), folds=st.integers(2, 5))
+def test_every_picture_is_tested_in_one_fold_and_never_learned_from_in_it(
+    counts: list[int], folds: int
+) -> None:
+    pictures = [(f"{label}/{i}", label) for label, count in enumerate(counts) for i in range(count)]
+    splits = cross_validation(pictures, folds=folds, validation=0.1, seed=3)
+    assert sorted(entry for split in splits for entry in split.test) == sorted(pictures)
+    for split in splits:
+        assert not set(split.test) & {*split.train, *split.validation}
+        assert sorted([*split.train, *split.validation, *split.test]) == sorted(pictures)
+        tested = Counter(label for _, label in split.test)
+        assert all(abs(tested[label] - count / folds) < 1 for label, count in enumerate(counts))
+
+
+def test_a_class_with_fewer_pictures_than_folds_is_refused() -> None:
+    with pytest.raises(ValueError, match="2 pictures, fewer than 3 folds"):
+        cross_validation([("a", 0), ("b", 0)], folds=3, validation=0.1, seed=0)

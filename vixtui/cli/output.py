@@ -46,13 +46,15 @@ def print_line(text: str = "") -> None:
     print_raw(safe(text, max_length=2000) + "\n")
 
 
-def print_json(content: Mapping[str, Any]) -> None:
+def print_json(content: Mapping[str, Any], *, in_a_line: bool = False) -> None:
     """Print one JSON object with its ``schema_version``; non-finite numbers become null.
 
     Pure ASCII, so that no name can carry a control character to the terminal.
     """
     record = {"schema_version": JSON_SCHEMA_VERSION, **content}
-    print_raw(json.dumps(_jsonable(record), indent=2, allow_nan=False) + "\n")
+    print_raw(
+        json.dumps(_jsonable(record), indent=None if in_a_line else 2, allow_nan=False) + "\n"
+    )
 
 
 def print_csv(rows: Iterable[Sequence[str]]) -> None:

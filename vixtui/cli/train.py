@@ -126,6 +126,12 @@ def train(
         ),
     ] = None,
     image_size: ImageSize = None,
+    folds: Annotated[
+        int,
+        typer.Option(
+            "--folds", help="Cross-validate: so many runs, each tests another part.", min=0, max=100
+        ),
+    ] = 0,
     seed: Seed = 0,
     threads: Annotated[
         int, typer.Option("--threads", help="CPU threads; 0: measure.", min=0, max=1024)
@@ -176,8 +182,9 @@ def train(
     from vixtui.hardware.probe import probe
     from vixtui.planning.budget import resolve_budget
     from vixtui.planning.recipe import default_recipe
-    from vixtui.planning.start import prepare_run, task_of
+    from vixtui.planning.start import decide_run, task_of
     from vixtui.planning.types import Question
+    from vixtui.runs.directory import create_run
     from vixtui.runs.process import join_training, start_training
     from vixtui.units import parse_seconds
 
@@ -199,6 +206,8 @@ def train(
         flip = False
     if flip is not None:
         source = replace(source, horizontal_flip=flip)
+    sources = _folds(source, folds, seed=seed, detach=detach) if folds else (source,)
+    source = sources[0]
     given = {
         "batch_size": batch_size,
         "lr": lr,
@@ -236,19 +245,22 @@ def train(
     if origin is not None:
         origin.check(choice.model)
         narrate.note(f"begins with {origin.told(choice.model, source.classes)}")
-    run = prepare_run(
-        source,
-        choice,
-        memory,
-        recipe,
+    decide = partial(
+        decide_run,
+        candidate=choice,
+        budget=memory,
+        recipe=recipe,
         seed=seed,
         threads=threads,
         nproc=nproc,
-        cache=cache,
-        name=name,
         init=origin.record(source.classes) if origin is not None else None,
     )
     _narrate(source, choice, memory, recipe, chosen_here=preset is None)
+    if folds:
+        from vixtui.cli.folds import train_folds
+
+        raise typer.Exit(train_folds(sources, decide, name, nodes, json=json))
+    run = create_run(decide(source, name=name), source.split.to_json())
     start = partial(start_training, run, nodes=nodes)
     if detach:
         started = {"run": run.id, "path": str(run.path), "pid": start().pid}
@@ -261,6 +273,22 @@ def train(
     from vixtui.cli.attach import watch
 
     raise typer.Exit(watch(run, start=start, seen=0, json=json, stop_on_interrupt=True))
+
+
+def _folds(source: DataSource, folds: int, *, seed: int, detach: bool) -> tuple[DataSource, ...]:
+    """Return the source of each fold.
+
+    Raises:
+        UsageError: for a single fold, or several in the background.
+        DataError: when a class has fewer pictures than there are folds.
+    """
+    from vixtui.data.sources import open_folds
+    from vixtui.errors import UsageError
+
+    if folds == 1 or detach:
+        remedy = "leave out --detach" if detach else "give 2 or more"
+        raise UsageError("folds are trained one after the other", where="--folds", remedy=remedy)
+    return open_folds(source, folds, seed=seed)
 
 
 def _origin(name: str) -> Origin:

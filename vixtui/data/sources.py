@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from vixtui.data import builtin
 from vixtui.data.findings import Finding
-from vixtui.data.folder import read_folder
-from vixtui.data.split import Split
+from vixtui.data.folder import VALIDATION_FRACTION, read_folder
+from vixtui.data.split import Split, cross_validation
 from vixtui.errors import DataError, UsageError
 from vixtui.paths import data_dir
 
@@ -34,6 +34,7 @@ class DataSource:
         horizontal_flip: whether a mirrored picture keeps its class.
         split: who trains, validates, tests.
         has_test: whether the source itself says which pictures are for testing.
+        fold, folds: which part of how many is tested, from 1; 0 without cross-validation.
         notes: one line each on what was left out or assumed.
         left_out: every file that was, and what is odd about the class folders.
     """
@@ -47,6 +48,8 @@ class DataSource:
     horizontal_flip: bool
     split: Split
     has_test: bool = True
+    fold: int = 0
+    folds: int = 0
     notes: tuple[str, ...] = ()
     left_out: tuple[Finding, ...] = ()
 
@@ -152,6 +155,34 @@ def open_source(source: str, *, seed: int = 0, image_size: int | None = None) ->
     if source in PUBLIC_SETS:
         return _open_folder(_downloaded(source), seed, image_size)
     return _open_folder(_existing_folder(source), seed, image_size)
+
+
+def open_folds(source: DataSource, folds: int, *, seed: int) -> tuple[DataSource, ...]:
+    """Return a source once for every fold of a cross-validation.
+
+    Test pictures that the source itself names stay out of it.
+
+    Args:
+        source: whose pictures are divided.
+        folds: number of parts, 2 or more.
+        seed: draws them.
+
+    Raises:
+        DataError: when a class has fewer pictures than there are folds.
+    """
+    split = source.split
+    pool = [*split.train, *split.validation, *(() if source.has_test else split.test)]
+    pool.sort(key=lambda entry: (entry[1], str(entry[0])))
+    try:
+        splits = cross_validation(pool, folds=folds, validation=VALIDATION_FRACTION, seed=seed)
+    except ValueError as error:
+        raise DataError(
+            str(error), where=source.source, remedy="give fewer --folds, or more pictures"
+        ) from error
+    return tuple(
+        replace(source, split=split, fold=index, folds=folds)
+        for index, split in enumerate(splits, start=1)
+    )
 
 
 def _open_builtin(source: str, seed: int, image_size: int | None) -> DataSource:

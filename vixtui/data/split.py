@@ -78,6 +78,42 @@ def stratified_split(
     )
 
 
+def cross_validation(
+    pictures: Sequence[tuple[Item, int]], *, folds: int, validation: float, seed: int
+) -> tuple[Split, ...]:
+    """Return splits of which each tests another part, so that every picture is tested once.
+
+    The parts are stratified and differ by at most one picture of a class. What is left of each
+    split is divided into training and validation by `stratified_split`.
+
+    Args:
+        pictures: (picture, label) pairs; their order decides the draw.
+        folds: number of parts, 2 or more.
+        validation: fraction of the pictures that are not tested.
+        seed: the same seed draws the same parts on every system.
+
+    Raises:
+        ValueError: when a class has fewer pictures than there are parts.
+    """
+    by_class: dict[int, list[int]] = {}
+    for position, (_, label) in enumerate(pictures):
+        by_class.setdefault(label, []).append(position)
+    fold_of: dict[int, int] = {}
+    for label, positions in by_class.items():
+        if len(positions) < folds:
+            raise ValueError(f"a class has {len(positions)} pictures, fewer than {folds} folds")
+        random.Random(f"{seed}:{label}:folds").shuffle(positions)
+        # Another fold begins with each class, so that the first ones do not get every odd picture.
+        fold_of |= {place: (index + label) % folds for index, place in enumerate(positions)}
+    splits = []
+    for fold in range(folds):
+        tested = tuple(entry for i, entry in enumerate(pictures) if fold_of[i] == fold)
+        rest = [entry for i, entry in enumerate(pictures) if fold_of[i] != fold]
+        split = stratified_split(rest, validation=validation, seed=seed)
+        splits.append(Split(train=split.train, validation=split.validation, test=tested))
+    return tuple(splits)
+
+
 def _share(count: int, fraction: float, *, spare: int) -> int:
     """Return how many of `count` pictures a part takes when `spare` of them are spoken for."""
     if fraction <= 0:

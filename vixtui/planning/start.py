@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from vixtui import __version__
 from vixtui.data.sources import DataSource
@@ -32,6 +33,20 @@ def task_of(source: DataSource) -> Task:
 
 
 def prepare_run(
+    source: DataSource, candidate: Candidate, budget: Budget, recipe: Recipe, **options: Any
+) -> RunDirectory:
+    """Write the directory of a new run, ready for ``vixtui.runs.process.start_training``.
+
+    Arguments and errors as of `decide_run`.
+
+    Raises:
+        DiskError: when the run cannot be written.
+    """
+    config = decide_run(source, candidate, budget, recipe, **options)
+    return create_run(config, source.split.to_json())
+
+
+def decide_run(
     source: DataSource,
     candidate: Candidate,
     budget: Budget,
@@ -43,8 +58,8 @@ def prepare_run(
     cache: bool = True,
     name: str | None = None,
     init: Init | None = None,
-) -> RunDirectory:
-    """Write the directory of a new run, ready for ``vixtui.runs.process.start_training``.
+) -> RunConfig:
+    """Return the whole decision of a new run.
 
     Args:
         source: the pictures.
@@ -61,7 +76,7 @@ def prepare_run(
     Raises:
         DoesNotFitError: when the candidate does not fit the budget.
         UsageError: for an unusable or taken name.
-        DiskError: when the disk has no room for the run, or cannot be written.
+        DiskError: when the disk has no room for the run.
     """
     if not candidate.fits:
         needed, given = format_bytes(candidate.peak_bytes), format_bytes(budget.bytes)
@@ -73,7 +88,7 @@ def prepare_run(
     _check_disk(candidate.parameters)
     if name is not None:
         check_run_name(name)
-    config = RunConfig(
+    return RunConfig(
         id=name or new_run_id(preset(candidate.preset).variant),
         created=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         vixtui=__version__,
@@ -99,7 +114,6 @@ def prepare_run(
         ),
         init=init,
     )
-    return create_run(config, source.split.to_json())
 
 
 def _check_disk(parameters: int) -> None:
@@ -126,4 +140,6 @@ def data_config(source: DataSource) -> DataConfig:
         validation=len(source.split.validation),
         test=len(source.split.test),
         horizontal_flip=source.horizontal_flip,
+        fold=source.fold,
+        folds=source.folds,
     )

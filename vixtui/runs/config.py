@@ -33,6 +33,7 @@ class DataConfig:
         fingerprint: changes when the set of pictures changes.
         train, validation, test: number of pictures in each split.
         horizontal_flip: whether a mirrored picture keeps its class (not so for digits).
+        fold, folds: which part of a cross-validation is tested, from 1; 0 without one.
     """
 
     source: str
@@ -45,6 +46,8 @@ class DataConfig:
     validation: int
     test: int
     horizontal_flip: bool = True
+    fold: int = 0
+    folds: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
