@@ -8,9 +8,17 @@ import pytest
 
 from vixtui.hardware.calibration import Calibration, Rates, write_calibration
 from vixtui.hardware.machine import Figure, Machine
-from vixtui.memory.cost import StepCost
+from vixtui.memory.cost import StepCost, step_cost
+from vixtui.memory.execution import Execution
+from vixtui.memory.figures import read_figures
 from vixtui.planning.recommend import candidate
-from vixtui.planning.speed import Throughput, device_throughput, machine_throughput
+from vixtui.planning.speed import (
+    MeasuredSpeed,
+    Throughput,
+    corrected,
+    device_throughput,
+    machine_throughput,
+)
 from vixtui.planning.types import Budget, Question, Task
 
 GB = 10**9
@@ -117,3 +125,29 @@ def test_the_engine_is_expected_to_choose_bfloat16_only_where_it_is_worth_it() -
     plain = candidate("vit:tiny", QUESTION, MACHINE).seconds_per_epoch
     assert seconds[1.1] == plain
     assert seconds[4] < plain / 3
+
+
+def test_a_run_corrects_the_prediction_for_the_way_it_computed() -> None:
+    model = candidate("vit:tiny", QUESTION, MACHINE).model
+    figures = read_figures().presets
+    both = calibrated(ONE, replace(ONE.times(2), precision="bf16"))
+    cost = step_cost(
+        figures["vit:tiny"], model, Execution("cpu", "bf16"), micro_batch=64, batch_size=64
+    )
+    speed = MeasuredSpeed(
+        run="a",
+        device="cpu",
+        preset="vit:tiny",
+        model=model,
+        batch_size=64,
+        micro_batch=64,
+        images_per_second=64 / both.step_seconds(cost, "bf16"),
+        precision="bf16",
+    )
+    assert corrected(both, [speed], figures).step_seconds(COST) == pytest.approx(
+        both.step_seconds(COST)
+    )
+    slower = replace(speed, images_per_second=speed.images_per_second / 2)
+    assert corrected(both, [slower], figures).step_seconds(COST) == pytest.approx(
+        2 * both.step_seconds(COST)
+    )

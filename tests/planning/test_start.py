@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from vixtui.planning.start import prepare_run, task_of
 from vixtui.planning.types import Budget, Candidate, Question
 from vixtui.runs.config import Recipe
 from vixtui.runs.directory import RunDirectory, list_runs
-from vixtui.runs.events import EventWriter, ModelBuilt
+from vixtui.runs.events import EventWriter, ModelBuilt, StepDone
 
 SOURCE = DataSource(
     source="digits",
@@ -125,6 +126,26 @@ def test_a_full_disk_is_told_before_anything_is_written(monkeypatch: pytest.Monk
     assert list_runs() == []
 
 
+def trained(run: RunDirectory, speeds: Iterable[float]) -> None:
+    writer = EventWriter(run.events_path)
+    for step, speed in enumerate(speeds, start=1):
+        writer.write(
+            StepDone,
+            t=float(step),
+            step=step,
+            epoch=0.1,
+            loss=1.0,
+            accuracy=0.5,
+            lr=1e-3,
+            grad_norm=1.0,
+            images_per_second=speed,
+            memory_bytes=1,
+            progress=0.1,
+            eta_seconds=1.0,
+        )
+    writer.close()
+
+
 def test_speeds_of_earlier_runs_are_read_newest_first() -> None:
     for name, speed in (("a", 100.0), ("b", 200.0)):
         built(prepare_run(SOURCE, plan(), BUDGET, RECIPE, name=name), speed)
@@ -135,6 +156,15 @@ def test_speeds_of_earlier_runs_are_read_newest_first() -> None:
     found = plan()
     assert found.time_basis == "measured in run b"
     assert found.seconds_per_epoch == 100 / 200
+
+
+def test_speed_of_whole_steps_counts_rather_than_of_those_tried_before_the_first() -> None:
+    run = prepare_run(SOURCE, plan(), BUDGET, RECIPE, name="a")
+    built(run, 100.0)
+    trained(run, [40.0, 90.0, 95.0, 85.0])
+    assert [speed.images_per_second for speed in read_speeds()] == [100.0]  # too little to tell
+    trained(run, [90.0])
+    assert [speed.images_per_second for speed in read_speeds()] == [90.0]
 
 
 def test_a_run_that_has_got_further_is_read_again() -> None:
