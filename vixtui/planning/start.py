@@ -13,7 +13,7 @@ from vixtui.paths import runs_dir
 from vixtui.planning.types import Budget, Candidate, Task
 from vixtui.presets import preset
 from vixtui.runs.config import DataConfig, Init, Plan, Recipe, RunConfig
-from vixtui.runs.directory import RunDirectory, check_run_name, create_run, new_run_id
+from vixtui.runs.directory import RunDirectory, check_spelling, create_run, new_run_id
 from vixtui.text import format_bytes
 
 # Weights once; weights, average and two AdamW moments as state; all twice; 4 bytes each.
@@ -40,7 +40,8 @@ def prepare_run(
     Arguments and errors as of `decide_run`.
 
     Raises:
-        DiskError: when the run cannot be written.
+        UsageError: also for a taken name.
+        DiskError: also when the run cannot be written.
     """
     config = decide_run(source, candidate, budget, recipe, **options)
     return create_run(config, source.split.to_json())
@@ -75,7 +76,7 @@ def decide_run(
 
     Raises:
         DoesNotFitError: when the candidate does not fit the budget.
-        UsageError: for an unusable or taken name.
+        UsageError: for an unusable name.
         DiskError: when the disk has no room for the run.
     """
     if not candidate.fits:
@@ -87,7 +88,7 @@ def decide_run(
         )
     _check_disk(candidate.parameters)
     if name is not None:
-        check_run_name(name)
+        check_spelling(name)
     return RunConfig(
         id=name or new_run_id(preset(candidate.preset).variant),
         created=time.strftime("%Y-%m-%dT%H:%M:%S%z"),

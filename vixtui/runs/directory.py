@@ -176,17 +176,26 @@ def newest_model() -> RunDirectory | None:
 
 
 def check_run_name(name: str) -> None:
-    """Make sure that a run can be given this name.
+    """Make sure that a new run can be given this name.
 
     Raises:
         UsageError: for an unusable or taken name.
+    """
+    check_spelling(name)
+    if (runs_dir() / name).exists():
+        raise _taken(name)
+
+
+def check_spelling(name: str) -> None:
+    """Make sure that a run can have this name, taken or not.
+
+    Raises:
+        UsageError: for an unusable name.
     """
     if not _NAME.fullmatch(name) or name == LAST:
         raise UsageError(
             f"not a run name: {name}", remedy="use letters, digits, dot, dash, underscore"
         )
-    if (runs_dir() / name).exists():
-        raise _taken(name)
 
 
 def _taken(name: str) -> UsageError:
