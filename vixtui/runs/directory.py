@@ -7,6 +7,7 @@ import re
 import shutil
 import time
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 from vixtui.errors import DiskError, UsageError
@@ -20,6 +21,8 @@ from vixtui.text import safe
 
 _STARTING_SECONDS = 60
 LAST = "last"
+# Planning and the screens look at the newest runs again and again.
+_CONFIGS_KEPT = 100
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -76,12 +79,16 @@ class RunDirectory:
         return self.path / "evaluation.json"
 
     def config(self) -> RunConfig:
-        """Read the decision the run started from.
+        """Read the decision the run started from; anew only if the file has changed.
 
         Raises:
             UsageError: when ``run.toml`` is missing or damaged.
         """
-        return read_config(self.config_path)
+        try:
+            written = self.config_path.stat().st_mtime_ns
+        except OSError:
+            written = 0
+        return _config(self.config_path, written)
 
     def progress(self) -> RunProgress:
         """Return how far the run has come, from its log."""
@@ -101,6 +108,12 @@ class RunDirectory:
         except OSError:
             age = _STARTING_SECONDS
         return "starting" if not progress.events and age < _STARTING_SECONDS else "lost"
+
+
+@lru_cache(maxsize=_CONFIGS_KEPT)
+def _config(path: Path, written: int) -> RunConfig:
+    """Return a decision; `written` is when its file was."""
+    return read_config(path)
 
 
 def create_run(config: RunConfig, split: bytes) -> RunDirectory:
