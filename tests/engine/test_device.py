@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -65,3 +67,14 @@ def test_what_torch_cannot_use_is_one_clear_error(accelerator, name) -> None:
     accelerator("mps" if name.startswith("xpu") else "xpu" if name == "mps" else "cuda")
     with pytest.raises(UsageError, match=f"{name}.*try --device cpu"):
         select(name)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts the parent's memory, too")
+def test_the_peak_of_a_process_is_its_own_not_that_of_who_started_it() -> None:
+    ballast = bytearray(b"x") * 2**30
+    code = (
+        "import torch; from vixtui.engine.device import peak_memory_bytes; "
+        "print(peak_memory_bytes(torch.device('cpu')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert 2**26 < int(done.stdout) < len(ballast)

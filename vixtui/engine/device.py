@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 import psutil
 import torch
@@ -53,10 +56,26 @@ def peak_memory_bytes(device: torch.device) -> int:
         return torch.accelerator.max_memory_allocated(device)
     if sys.platform == "win32":
         return int(psutil.Process().memory_info().peak_wset)
+    if sys.platform == "linux":
+        return _high_water_bytes()
     import resource
 
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
+
+
+def _high_water_bytes() -> int:
+    """Return the peak resident memory; ``ru_maxrss`` would count that of the parent's copy, too."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return int(psutil.Process().memory_info().rss)
+
+
+def give_back_freed_memory() -> None:
+    """Give the system what this process has freed, where the C library can (glibc)."""
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 # Of torch's CPU allocator, Apple's and other drivers, the C++ library, CUDA's BLAS, and oneDNN,

@@ -21,6 +21,7 @@ from typing import Any
 from vixtui.errors import BY_EXIT_CODE, VixtuiError
 from vixtui.files import disk_error
 from vixtui.runs.directory import RunDirectory
+from vixtui.runs.heap import heap_environment
 
 # libgomp spins 300,000 times at each barrier unless told not to; on a busy two-core machine that
 # costs a factor of 3 to 29 in training speed.
@@ -84,7 +85,7 @@ def start_training(
     with log:
         return subprocess.Popen(
             _command("train", str(run.path), *words),
-            env=os.environ | _ENVIRONMENT,
+            env=_environment(),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -96,7 +97,7 @@ def start_training(
 def join_training(nproc: int, nodes: Nodes) -> int:
     """Lend this machine to a run of another one until it ends; return the exit code."""
     command = _command("join", str(nproc), *nodes.words())
-    return subprocess.run(command, env=os.environ | _ENVIRONMENT, check=False).returncode
+    return subprocess.run(command, env=_environment(), check=False).returncode
 
 
 class Engine:
@@ -110,7 +111,7 @@ class Engine:
         self._log = log_path.open("ab") if log_path else None
         self._process = subprocess.Popen(
             _command("serve"),
-            env=os.environ | _ENVIRONMENT,
+            env=_environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log or subprocess.DEVNULL,
@@ -213,6 +214,10 @@ class Engine:
 def _error(message: dict[str, Any]) -> VixtuiError:
     kind = BY_EXIT_CODE.get(message["exit_code"], VixtuiError)
     return kind(message["what"], where=message["where"], remedy=message["remedy"])
+
+
+def _environment() -> dict[str, str]:
+    return os.environ | _ENVIRONMENT | heap_environment()
 
 
 def _command(*arguments: str) -> list[str]:
