@@ -35,18 +35,25 @@ def bench(
     """
     from dataclasses import asdict
 
+    from vixtui.errors import VixtuiError
     from vixtui.hardware.calibration import Calibration, rates_from, write_calibration
     from vixtui.hardware.host import cpu_name, usable_cores
 
     narrate.note("measuring this processor; torch takes a few seconds more to start")
     with warm_engine() as engine:
         answer = engine.ask("bench", seconds=seconds)
+    try:
+        rates = tuple(rates_from(entry) for entry in answer["rates"])
+    except ValueError as error:
+        raise VixtuiError(
+            "the measurement makes no sense", remedy="try again while nothing else runs"
+        ) from error
     calibration = Calibration(
         torch=answer["torch"],
         cpu=cpu_name(),
         cores=usable_cores(),
         measured_at=time.time(),
-        rates=tuple(rates_from(entry) for entry in answer["rates"]),
+        rates=rates,
     )
     path = write_calibration(calibration)
     if json:
