@@ -11,10 +11,13 @@ import os
 import signal
 import sys
 import time
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import psutil
 
+from vixtui.memory.figures import read_figures
+from vixtui.models.config import ModelConfig
 from vixtui.runs import events
 from vixtui.runs.control import Inbox
 from vixtui.runs.directory import RunDirectory
@@ -122,6 +125,14 @@ def rates(product_flops: float) -> dict:
     }  # fmt: skip
 
 
+def traced(model: ModelConfig) -> dict:
+    """Return made-up figures of a step: those of a preset's, with ten times the memory."""
+    known = read_figures().presets["vit:tiny"].steps[0]
+    lines = tuple((10 * low, 10 * slope) for low, slope in known.peak_lines)
+    tokens = model.grid[0] * model.grid[1]
+    return asdict(replace(known, patch_size=model.patch_size, tokens=tokens, peak_lines=lines))
+
+
 def answer(question: dict) -> None:
     """Answer one question."""
     if question["ask"] == "evaluate":
@@ -138,6 +149,8 @@ def answer(question: dict) -> None:
     if question["ask"] == "bench":
         broken = os.environ.get("FAKE_ENGINE") == "broken"
         return _say("result", torch="2.14.1", rates=[rates(0.0 if broken else 1.04e11)])
+    if question["ask"] == "trace":
+        return _say("result", step=traced(ModelConfig.from_dict(question["model"])))
     predictions = []
     for number, path in enumerate(question["paths"], start=1):
         readable = Path(path).read_bytes().startswith((b"picture", b"\x89PNG"))

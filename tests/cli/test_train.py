@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from vixtui.runs.directory import RunDirectory, list_runs
+from vixtui.runs.directory import RunDirectory, find_run, list_runs
 
 QUICK = ("train", "digits", "--preset", "vit:tiny", "--epochs", "3")
 
@@ -70,7 +70,20 @@ def test_options_reach_the_recipe(vixtui):
     assert config.recipe.balance == "loss"
     assert (config.seed, config.plan.precision, config.plan.recompute) == (9, "fp32", "mlp")
     assert (config.model.pooling, config.model.dropout) == ("class", 0.1)
-    assert config.plan.basis.endswith("; without pooling=class, dropout = 0.1")
+    assert "without" not in config.plan.basis
+
+
+def test_a_changed_model_is_planned_from_a_trace_of_its_own(vixtui):
+    peaks = []
+    for options in ((), ("--set", "pooling=class")):
+        result = vixtui(*QUICK, *options, "--name", f"run-{len(peaks)}", "--budget", "4GB")
+        assert result.code == 0
+        assert ("tracing a step of the changed model" in result.err) == bool(options)
+        peaks.append(find_run(f"run-{len(peaks)}").config().plan.predicted_peak_bytes)
+    assert peaks[1] > 1.1 * peaks[0]
+    refused = vixtui(*QUICK, "--set", "pooling=median")
+    assert refused.code == 2
+    assert "tracing" not in refused.err
 
 
 def test_augmentation_off_changes_nothing_but_what_is_asked_for(vixtui):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from small_runs import make_run
 
 from vixtui.errors import DataError, UsageError, WeightsError
 from vixtui.paths import assets_dir
+from vixtui.planning.traced import read_step
+from vixtui.presets import preset
 from vixtui.runs.directory import RunDirectory
 from vixtui.runs.process import Engine, start_training
 
@@ -104,3 +107,16 @@ def test_bad_questions_are_answered_with_their_kind_of_error(
     with pytest.raises(DataError):
         engine.ask("evaluate", model=str(run.model_path), source=str(tmp_path / "empty"))
     assert engine.ask("predict", model=str(run.model_path), paths=[])["predictions"] == []
+
+
+def test_a_step_of_a_changed_model_is_traced(engine: Engine) -> None:
+    model = preset("vin:tiny").model_config(
+        image_height=32, image_width=32, in_channels=3, num_classes=10
+    )
+    peaks = []
+    for landmarks in (1, 8):
+        changed = replace(model, landmarks=landmarks)
+        step = read_step(engine.ask("trace", model=changed.to_dict())["step"])
+        assert (step.patch_size, step.tokens) == (model.patch_size, model.num_tokens)
+        peaks.append(step.peak_bytes(64))
+    assert peaks[0] < peaks[1]

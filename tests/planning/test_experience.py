@@ -187,3 +187,8 @@ def test_whatever_was_learned_a_plan_never_exceeds_its_budget(
     found = considered(*lessons, budget=budget)
     assert not found.fits or found.peak_bytes <= budget
     assert found.fits or found.remembered or found.peak_bytes > budget
+
+
+def test_a_changed_model_corrects_no_preset() -> None:
+    changed = replace(needs_of().model, dropout=0.1)
+    assert memory_correction([measured(1.2, model=changed)], on_cpu=True) == NO_CORRECTION

@@ -331,6 +331,7 @@ def _choose(
         DoesNotFitError: when it does not fit the budget.
     """
     from vixtui.cli.recommend import require_fit
+    from vixtui.cli.tracing import tracing
     from vixtui.planning.ranking import ranked
     from vixtui.planning.recommend import candidate, consider_all, knowledge_here
 
@@ -342,7 +343,12 @@ def _choose(
             return best
         preset = best.preset
     question = replace(question, changes=changes)
-    return require_fit([candidate(preset, question, machine)], question, knowledge)
+    if not changes:
+        found = candidate(preset, question, machine)
+    else:
+        with tracing() as trace:
+            found = candidate(preset, question, machine, trace)
+    return require_fit([found], question, knowledge)
 
 
 def _narrate(

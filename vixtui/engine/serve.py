@@ -27,6 +27,7 @@ from vixtui.engine.inputs import Normalise
 from vixtui.engine.weights import load_weights
 from vixtui.errors import DataError, DoesNotFitError, UsageError, VixtuiError
 from vixtui.hardware.host import usable_cores
+from vixtui.models.config import ModelConfig
 from vixtui.models.vision_xformer import VisionXFormer
 from vixtui.runs.config import DataConfig
 from vixtui.runs.directory import RunDirectory
@@ -62,6 +63,8 @@ class Server:
                 return self._download(**arguments)
             case "bench":
                 return self._bench(**arguments)
+            case "trace":
+                return self._trace(**arguments)
             case other:
                 raise UsageError(f"unknown question: {other}")
 
@@ -131,6 +134,11 @@ class Server:
             ),
         )
         return {"path": str(folder)}
+
+    def _trace(self, model: dict[str, Any]) -> dict[str, Any]:
+        from vixtui.memory.trace import step_figures
+
+        return {"step": asdict(step_figures(ModelConfig.from_dict(model)))}
 
     def _bench(self, seconds: float) -> dict[str, Any]:
         from vixtui.engine.bench import measure_rates

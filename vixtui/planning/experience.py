@@ -10,9 +10,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from statistics import median
 
+from vixtui.errors import UsageError
 from vixtui.memory.engine import GPU_CONTEXT_BYTES
 from vixtui.models.config import ModelConfig
-from vixtui.planning.needs import PresetNeeds
+from vixtui.planning.needs import PresetNeeds, changed_model
+from vixtui.planning.types import Task
 from vixtui.runs.lessons import Lesson
 from vixtui.text import counted
 
@@ -71,10 +73,12 @@ def memory_correction(lessons: Iterable[Lesson], *, on_cpu: bool) -> Correction:
         if lesson.peak_bytes <= 0 or lesson.ran_out:
             continue
         try:
+            if changed_model(lesson.preset, _task(lesson), ()) != lesson.model:
+                continue  # no preset's figures are those of a changed model
             need = _needs(lesson, on_cpu=on_cpu).at(
                 lesson.micro_batch, lesson.precision, lesson.recompute
             )
-        except ValueError:  # a preset or size of another version
+        except (ValueError, UsageError):  # a preset or size of another version
             continue
         allocated = max(cost.peak_bytes for cost in need.costs)
         ratios.append(lesson.peak_bytes / (need.peak_bytes if on_cpu else allocated))
@@ -141,6 +145,17 @@ def _needs(lesson: Lesson, *, on_cpu: bool) -> PresetNeeds:
         images=lesson.images,
         batch_size=lesson.batch_size,
         on_cpu=on_cpu,
+    )
+
+
+def _task(lesson: Lesson) -> Task:
+    model = lesson.model
+    return Task(
+        image_height=model.image_height,
+        image_width=model.image_width,
+        in_channels=model.in_channels,
+        num_classes=model.num_classes,
+        images=lesson.images,
     )
 
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from vixtui.memory.cost import StepCost, step_cost
 from vixtui.memory.engine import CPU_BASIS, GPU_BASIS, cpu_bytes, gpu_bytes
 from vixtui.memory.execution import Execution, StepPrecision
-from vixtui.memory.figures import read_figures
+from vixtui.memory.figures import PresetFigures, read_figures
 from vixtui.models.config import ModelConfig, Recompute
 from vixtui.planning.tuning import tuned
 from vixtui.planning.types import Task
@@ -69,18 +69,26 @@ class PresetNeeds:
         images: training pictures; on the CPU their paths and facts are in memory.
         batch_size: pictures a weight update.
         on_cpu: whether it is trained on the CPU, else on a GPU.
+        figures: of the model itself; without them, the preset's are taken.
+        left_out: which of the model's differences from the preset the figures do not know.
 
     Raises:
         ValueError: when there are no figures for the model.
     """
 
     def __init__(
-        self, name: str, model: ModelConfig, *, images: int, batch_size: int, on_cpu: bool
+        self,
+        name: str,
+        model: ModelConfig,
+        *,
+        images: int,
+        batch_size: int,
+        on_cpu: bool,
+        figures: PresetFigures | None = None,
+        left_out: tuple[str, ...] = (),
     ) -> None:
-        figures = read_figures().presets.get(name)
-        if figures is None:
-            raise ValueError("no memory figures for it")
-        self.model, self.batch_size = model, batch_size
+        figures = figures or preset_figures(name)
+        self.model, self.batch_size, self.left_out = model, batch_size, left_out
         self._figures, self._images, self._on_cpu = figures, images, on_cpu
         self._image_bytes = model.in_channels * model.image_height * model.image_width
         self._costs: dict[tuple[StepPrecision, Recompute, int], StepCost] = {}
@@ -181,15 +189,37 @@ def preset_needs(
         UsageError: for changes that cannot be.
         ValueError: when the preset cannot take such pictures.
     """
+    return PresetNeeds(
+        name,
+        changed_model(name, task, changes),
+        images=task.images,
+        batch_size=batch_size,
+        on_cpu=on_cpu,
+        left_out=changes,
+    )
+
+
+def preset_figures(name: str) -> PresetFigures:
+    """Return the shipped figures of a preset.
+
+    Raises:
+        ValueError: when there are none.
+    """
+    figures = read_figures().presets.get(name)
+    if figures is None:
+        raise ValueError("no memory figures for it")
+    return figures
+
+
+def changed_model(name: str, task: Task, changes: tuple[str, ...]) -> ModelConfig:
+    """Return a preset's model for a task, with changes; raises as `preset_needs`."""
     model = preset(name).model_config(
         image_height=task.image_height,
         image_width=task.image_width,
         in_channels=task.in_channels,
         num_classes=task.num_classes,
     )
-    return PresetNeeds(
-        name, tuned(model, changes), images=task.images, batch_size=batch_size, on_cpu=on_cpu
-    )
+    return tuned(model, changes)
 
 
 def micro_batches(batch_size: int) -> list[int]:

@@ -26,6 +26,7 @@ from vixtui.planning.speed import (
     measured_speed,
     read_speeds,
 )
+from vixtui.planning.traced import Trace, traced_needs
 from vixtui.planning.types import Candidate, Question
 from vixtui.presets import Preset, all_presets, preset
 from vixtui.runs.config import Precision
@@ -67,16 +68,25 @@ def recommend(question: Question, machine: Machine) -> list[Candidate]:
     return ranked(consider_all(question, knowledge), question.seconds)
 
 
-def candidate(preset_name: str, question: Question, machine: Machine) -> Candidate:
-    """Return one preset measured against a budget; arguments as for `recommend`.
+def candidate(
+    preset_name: str, question: Question, machine: Machine, trace: Trace | None = None
+) -> Candidate:
+    """Return one preset measured against a budget.
+
+    Args:
+        preset_name: ``variant`` or ``variant:size``.
+        question, machine: as for `recommend`.
+        trace: traces a step of a changed model; without it, its needs are taken to be the preset's.
 
     Raises:
         UsageError: for an unknown preset, one that cannot take the task's pictures, or changes
             that its model cannot have.
+        VixtuiError: when the trace fails.
     """
     chosen = preset(preset_name)
     try:
-        found = consider(chosen, question, knowledge_here(question, machine))
+        needs = traced_needs(trace, chosen.name, question) if trace is not None else None
+        found = consider(chosen, question, knowledge_here(question, machine), needs)
     except ValueError as error:
         raise _cannot_take(chosen, error, "--preset") from error
     return ranked([found], question.seconds)[0]
@@ -160,14 +170,21 @@ def consider_all(question: Question, knowledge: Knowledge) -> Iterator[Candidate
             continue
 
 
-def consider(chosen: Preset, question: Question, knowledge: Knowledge) -> Candidate:
+def consider(
+    chosen: Preset, question: Question, knowledge: Knowledge, needs: PresetNeeds | None = None
+) -> Candidate:
     """Return how a preset does; `ranked` gives the reason.
+
+    Args:
+        chosen: the preset.
+        question, knowledge: what is asked, and what is known.
+        needs: of its model, if not as the shipped figures tell.
 
     Raises:
         UsageError: for changes that its model cannot have.
         ValueError: when it cannot take such pictures.
     """
-    found, correction = _needs_of(chosen.name, question), knowledge.correction
+    found, correction = needs or _needs_of(chosen.name, question), knowledge.correction
     budget = question.budget.bytes
     limit = remembered_limit(knowledge.lessons, chosen.name, found, budget)
     allowed = correction.allowed(budget)
@@ -177,7 +194,8 @@ def consider(chosen: Preset, question: Question, knowledge: Knowledge) -> Candid
     if limit is not None and _is_free(found, question, need, knowledge):
         limit = None
     seconds_per_epoch, time_basis = _epoch_time(chosen.name, found, need, question, knowledge)
-    accuracy = knowledge.accuracies.get(chosen.name)
+    # That of a changed model is another.
+    accuracy = None if question.changes else knowledge.accuracies.get(chosen.name)
     return Candidate(
         preset=chosen.name,
         title=chosen.title,
@@ -189,7 +207,7 @@ def consider(chosen: Preset, question: Question, knowledge: Knowledge) -> Candid
         recompute=need.recompute,
         peak_bytes=correction.applied(need.peak_bytes),
         uncorrected_bytes=need.peak_bytes,
-        peak_basis=_peak_basis(need, question, correction),
+        peak_basis=_peak_basis(need, found, correction),
         seconds_per_epoch=seconds_per_epoch,
         time_basis=time_basis,
         accuracy=accuracy.top1 if accuracy else None,
@@ -244,8 +262,8 @@ def _is_free(found: PresetNeeds, question: Question, need: Need, knowledge: Know
     return find_way(found, question, allowed, knowledge.throughput) == need
 
 
-def _peak_basis(need: Need, question: Question, correction: Correction) -> str:
-    left_out = f"without {', '.join(question.changes)}" if question.changes else ""
+def _peak_basis(need: Need, found: PresetNeeds, correction: Correction) -> str:
+    left_out = f"without {', '.join(found.left_out)}" if found.left_out else ""
     return "; ".join(filter(None, (need.basis, left_out, correction.basis)))
 
 

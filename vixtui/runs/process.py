@@ -1,8 +1,8 @@
 """Starting the engine and asking it things; the engine is always another process.
 
 Training runs detached and speaks through its run directory. Everything else (evaluate, predict,
-download, bench) is a question: one JSON object a line goes in, JSON objects come out, the last one
-a ``result`` or an ``error``.
+download, bench, trace) is a question: one JSON object a line goes in, JSON objects come out, the
+last one a ``result`` or an ``error``.
 """
 
 from __future__ import annotations
