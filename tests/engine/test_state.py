@@ -95,7 +95,8 @@ def test_tensors_of_another_training_are_refused(path: Path, tensors: dict[str, 
     [
         {"step": -1}, {"step": 2**60}, {"step": 1.5}, {"step": True}, {"step": "1"},
         {"threads": 0}, {"threads": 10**9}, {"precision": "fp8"}, {"elapsed_seconds": -1.0},
-        {"elapsed_seconds": float("nan")}, {"best_top1": None}, {"highest_top1": []}, {"wings": 2},
+        {"elapsed_seconds": float("nan")}, {"best_top1": None}, {"highest_top1": []},
+        {"energy_joules": -2.0}, {"wings": 2},
     ],
     ids=str,
 )  # fmt: skip

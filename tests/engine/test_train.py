@@ -68,6 +68,7 @@ def test_a_run_tells_its_story_in_order_and_leaves_a_model() -> None:
     assert sum(map(sum, evaluation["confusion"])) == evaluation["images"] > 0
     card = read_card(run.model_path)
     assert card.metrics["test"]["top1"] == evaluation["top1"]
+    assert events[-1].energy_basis
     assert not run.lock_path.exists()
 
 

@@ -13,6 +13,7 @@ from vixtui.cli.options import Json, Run
 if TYPE_CHECKING:
     from vixtui.runs.config import RunConfig
     from vixtui.runs.directory import RunDirectory
+    from vixtui.runs.progress import RunProgress
 
 app = typer.Typer(help="Look at runs, compare, resume, stop, rename, remove them.")
 
@@ -141,6 +142,19 @@ def describe(run: RunDirectory, config: RunConfig) -> dict[str, Any]:
         "test_top1": summary.test,
         "seconds": summary.seconds,
         "peak_memory_bytes": progress.peak_memory_bytes or None,
+        "energy": _energy(progress),
+    }
+
+
+def _energy(progress: RunProgress) -> dict[str, Any]:
+    from vixtui.cli.carbon import co2_grams
+
+    end = progress.finished
+    joules = end.energy_joules if end is not None else None
+    return {
+        "joules": joules,
+        "basis": end.energy_basis if end is not None else "",
+        "co2_grams": co2_grams(joules) if joules is not None else None,
     }
 
 

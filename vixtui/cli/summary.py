@@ -5,13 +5,14 @@ from __future__ import annotations
 import shlex
 
 from vixtui.cli import narrate, output
+from vixtui.cli.carbon import co2_grams
 from vixtui.errors import DataError
 from vixtui.runs.config import RunConfig
 from vixtui.runs.describe import reduced_text
 from vixtui.runs.directory import RunDirectory
 from vixtui.runs.evaluation import Evaluation, read_evaluation
 from vixtui.runs.progress import RunProgress
-from vixtui.text import counted, format_bytes, format_percent, format_seconds
+from vixtui.text import counted, format_bytes, format_percent, format_seconds, safe
 
 _WEAKEST = 3
 
@@ -26,6 +27,7 @@ def print_summary(run: RunDirectory, progress: RunProgress) -> None:
         *_training_facts(progress),
         *(evaluation_facts(tested) if tested else ()),
         *_memory_facts(config, progress),
+        *_energy_facts(progress),
     ]
     if run.model_path.is_file():
         size = format_bytes(run.model_path.stat().st_size)
@@ -82,6 +84,16 @@ def _training_facts(progress: RunProgress) -> list[tuple[str, str]]:
         how = f"{epochs:.1f} epochs in {format_seconds(end.seconds)}, ended by {end.reason}"
         facts.append(("training", how))
     return facts
+
+
+def _energy_facts(progress: RunProgress) -> list[tuple[str, str]]:
+    if (end := progress.finished) is None or not end.energy_basis:
+        return []
+    if end.energy_joules is None:
+        return [("energy", f"unknown: {safe(end.energy_basis)}")]
+    used = f"{end.energy_joules / 3600:,.2f} Wh measured: {safe(end.energy_basis)}"
+    grams = co2_grams(end.energy_joules)
+    return [("energy", used if grams is None else f"{used}; {grams:,.1f} g CO₂")]
 
 
 def _memory_facts(config: RunConfig, progress: RunProgress) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ from vixtui.engine.setup import Setup
 from vixtui.engine.state import save_state, saved_step
 from vixtui.engine.weights import save_weights
 from vixtui.errors import DiskError
+from vixtui.hardware.energy import Energy, EnergyMeter
 from vixtui.runs import events
 from vixtui.runs.directory import RunDirectory
 
@@ -26,13 +27,20 @@ class Keeper:
         run: where to.
         setup: what learns.
         clock: of the run; its time is part of the state.
+        meter: of this session; its energy is part of the state.
         reporter: told of each state.
     """
 
     def __init__(
-        self, run: RunDirectory, setup: Setup, clock: RunClock, reporter: Reporter
+        self,
+        run: RunDirectory,
+        setup: Setup,
+        clock: RunClock,
+        meter: EnergyMeter,
+        reporter: Reporter,
     ) -> None:
         self._run, self._setup, self._clock, self._reporter = run, setup, clock, reporter
+        self._meter, self._joules_before = meter, setup.state.energy_joules
         self._saved_at, self._saving_seconds = time.monotonic(), 0.0
 
     def state_due(self, *, epoch_ended: bool) -> bool:
@@ -55,11 +63,21 @@ class Keeper:
         started = time.monotonic()
         state, learner = self._setup.state, self._setup.learner
         state.elapsed_seconds = self._clock.elapsed()
+        state.energy_joules = -1.0 if (joules := self.energy().joules) is None else joules
         state.micro_batch, state.recompute = learner.micro_batch, learner.recompute
         size = save_state(self._run, learner, state)
         self._saved_at = time.monotonic()
         self._saving_seconds = self._saved_at - started
         self._reporter.write(events.Checkpointed, step=state.step, bytes=size)
+
+    def energy(self) -> Energy:
+        """Return what the run has used in all sessions, or in this one why that is unknown."""
+        found = self._meter.poll()
+        if found.joules is None:
+            return found
+        if self._joules_before < 0:
+            return Energy(None, "an earlier session did not know")
+        return Energy(self._joules_before + found.joules, found.basis)
 
     def last_words(self, error: DiskError) -> DiskError:
         """Return why the run ends, with what is kept of it."""

@@ -23,10 +23,12 @@ from vixtui.engine.setup import Setup
 from vixtui.engine.state import saved_step
 from vixtui.engine.wishes import Wishes
 from vixtui.errors import DataError, DiskError, DoesNotFitError
+from vixtui.hardware.energy import EnergyMeter
 from vixtui.runs import events
 from vixtui.runs.config import RunConfig
 from vixtui.runs.control import Inbox
 from vixtui.runs.directory import RunDirectory
+from vixtui.text import safe
 
 
 def train(
@@ -62,12 +64,13 @@ def train(
         device=config.plan.device,
         resumed_step=saved_step(run.state_path),
     )
+    meter = EnergyMeter(_metered(config, group))
     pictures = _load_pictures(run, config, clock, reporter)
     setup = Setup(run, config, pictures, device, reporter, group)
     if setup.resumed:
         clock.go_on_from(setup.state.elapsed_seconds)
     _warm_up(setup, reporter)
-    keeper = Keeper(run, setup, clock, reporter)
+    keeper = Keeper(run, setup, clock, meter, reporter)
     try:
         keeper.save_state()
         loop = Loop(setup, clock, keeper, wishes, reporter)
@@ -92,6 +95,7 @@ def _train_and_test(
         keeper.save_state()
         reporter.write(events.Stopped, step=state.step, epoch=state.step // setup.epoch_steps)
         return
+    energy = keeper.energy()
     score_kept_weights(run, setup, reporter)
     reporter.write(
         events.Finished,
@@ -100,7 +104,16 @@ def _train_and_test(
         best_top1=state.best_top1,
         seconds=seconds,
         peak_memory_bytes=peak_memory_bytes(setup.device),
+        energy_joules=energy.joules,
+        energy_basis=safe(energy.basis),
     )
+
+
+def _metered(config: RunConfig, group: Group) -> str:
+    """Return the device whose energy is that of the run: no counter covers several."""
+    device = config.plan.device
+    alone = group.size == 1 or (device == "cpu" and group.size == group.local_size)
+    return device if alone else "several devices"
 
 
 def _load_pictures(

@@ -62,6 +62,20 @@ def driver_versions() -> dict[str, str]:
         return versions
 
 
+def gpu_joules(uuid: str) -> float:
+    """Return the energy that a GPU has used since its driver was loaded, in joules.
+
+    Raises:
+        DriverUnusableError: when it does not tell, as before Volta and for slices.
+    """
+    with _driver() as nvml:
+        try:
+            handle = nvml.nvmlDeviceGetHandleByUUID(uuid)
+            return float(nvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1000
+        except Exception as error:
+            raise DriverUnusableError(f"this GPU reports no energy ({_text(error)})") from error
+
+
 @contextmanager
 def _driver() -> Iterator[Any]:
     """Yield pynvml, ready for questions.

@@ -185,7 +185,8 @@ class Finished(Event):
     """The last word of a whole run: `reason` is ``schedule``, ``time`` or ``early stopping``.
 
     `best_epoch` and `best_top1` (validation) are those of the kept weights; `seconds` is the time
-    of training, the test left out.
+    of training, the test left out. `energy_joules` of all sessions is None when unknown;
+    `energy_basis` says what was counted, other programs included, or why nothing was.
     """
 
     reason: str
@@ -193,6 +194,8 @@ class Finished(Event):
     best_top1: float
     seconds: float
     peak_memory_bytes: int
+    energy_joules: float | None = None
+    energy_basis: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
