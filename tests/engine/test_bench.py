@@ -28,7 +28,7 @@ PRODUCTS = bench.Products(product=1e11, convolution=1e11, attention=1e11)
 
 
 def seconds(cost: StepCost, byte: float, kernel: float) -> float:
-    plain = cost.moved_bytes + 2 * cost.function_bytes
+    plain = cost.moved_bytes + (bench._FUNCTION_FACTOR - 1) * cost.function_bytes
     return PRODUCTS.seconds(cost) + byte * plain + kernel * cost.kernels
 
 
