@@ -104,7 +104,7 @@ def _rates(threads: int, precision: Precision, seconds: float) -> Rates:
     )
 
 
-def best_seconds(work: Work, threads: int, seconds: float, *, fewest: int = 2) -> float:
+def best_seconds(work: Work, threads: int, seconds: float) -> float:
     """Return the least time that `work` took in turns over about so many seconds, after a first.
 
     With one thread that is processor time, so that other programs do not count.
