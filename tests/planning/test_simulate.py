@@ -18,6 +18,8 @@ GB = 10**9
         ("RTX 3050 4GB", SimulatedGpu("RTX 3050", 4 * GB)),
         ("RTX 3050, 4 GB", SimulatedGpu("RTX 3050", 4 * GB)),
         ("mygpu:6GiB:20", SimulatedGpu("mygpu", 6 * 2**30, 20)),
+        ("mygpu:6442450944:20", SimulatedGpu("mygpu", 6 * 2**30, 20)),
+        ("mygpu:6442450944", SimulatedGpu("mygpu", 6 * 2**30)),
         ("mygpu:6GiB", SimulatedGpu("mygpu", 6 * 2**30)),
         ("some old card 1.5GB 12 SMs", SimulatedGpu("some old card", 1.5 * GB, 12)),
         ("800MB", SimulatedGpu("GPU", 800 * 10**6)),
@@ -35,7 +37,17 @@ def test_a_common_card_alone_stands_for_its_nominal_memory(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a fast one", "RTX 9999", "mygpu:0GB", "mygpu:6GiB:0", "mygpu:6GiB:9999", "x 50%"]
+    "text",
+    [
+        "",
+        "a fast one",
+        "RTX 9999",
+        "mygpu:0GB",
+        "mygpu:6GiB:0",
+        "mygpu:6GiB:9999",
+        "mygpu:20",
+        "x 50%",
+    ],
 )
 def test_what_describes_no_gpu_is_a_usage_error(text: str) -> None:
     with pytest.raises(UsageError, match="--simulate"):

@@ -19,6 +19,8 @@ _DESCRIPTION = re.compile(
     r"(?:[\s:,]+(?P<multiprocessors>\d+)(?:\s*sms?)?)?",
     re.IGNORECASE,
 )
+# The same with the memory in bytes.
+_IN_BYTES = re.compile(r"(?P<name>[^:]*):(?P<amount>\d{6,18})(?::(?P<multiprocessors>\d+))?")
 # Makers' nominal memory: shorthand for who asks what a card would do, never for one that is here.
 _NOMINAL_GB = {
     "GTX 1050 Ti": 4, "GTX 1060": 6, "GTX 1070": 8, "GTX 1080": 8, "GTX 1080 Ti": 11,
@@ -51,19 +53,21 @@ def parse_gpu(text: str) -> SimulatedGpu:
     """Return the GPU that `text` describes.
 
     Args:
-        text: ``NAME AMOUNT``, ``NAME:AMOUNT:MULTIPROCESSORS``, or the name of a common card, which
-            stands for its nominal memory.
+        text: ``NAME AMOUNT``, ``NAME:AMOUNT:MULTIPROCESSORS``, the amount with a unit or in bytes,
+            or the name of a common card, which stands for its nominal memory.
 
     Raises:
         UsageError: when there is no amount of memory in it and the name is no known card's.
     """
-    found = _DESCRIPTION.fullmatch(text.strip())
+    in_bytes = _IN_BYTES.fullmatch(text.strip())
+    found = in_bytes or _DESCRIPTION.fullmatch(text.strip())
     if found is None:
         gigabytes = {_key(name): amount for name, amount in _NOMINAL_GB.items()}.get(_key(text))
         if gigabytes is not None:
             return SimulatedGpu(text.strip(), gigabytes * 10**9)
     elif 1 <= (multiprocessors := int(found["multiprocessors"] or 1)) <= _MOST_MULTIPROCESSORS:
-        amount = parse_bytes(found["amount"], whole=0, option=_OPTION)
+        written = f"{found['amount']}B" if in_bytes else found["amount"]
+        amount = parse_bytes(written, whole=0, option=_OPTION)
         said = found["multiprocessors"] is not None
         return SimulatedGpu(found["name"] or "GPU", amount, multiprocessors if said else None)
     raise UsageError(
