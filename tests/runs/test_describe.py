@@ -15,6 +15,7 @@ from vixtui.runs.describe import (
     setting_text,
     settings,
     source_title,
+    sparkline,
     summarise,
 )
 
@@ -102,3 +103,9 @@ def test_a_source_is_named_by_its_last_folder():
     assert [source_title(source) for source in ("digits", "/home/me/cats/", "/")] == [
         "digits", "cats", "/",
     ]  # fmt: skip
+
+
+def test_a_curve_is_drawn_from_whatever_numbers_there_are():
+    assert sparkline("1 2 3 8") == "▁▂▃█"
+    assert sparkline("nan 4 4 inf x") == "▁▁"
+    assert sparkline("") == ""

@@ -68,6 +68,9 @@ def train(
     lr: Annotated[
         float | None, typer.Option("--lr", help="Peak learning rate.", min=1e-7, max=1)
     ] = None,
+    find_lr: Annotated[
+        bool, typer.Option("--find-lr", help="Find the learning rate first, by a short sweep.")
+    ] = False,
     weight_decay: Annotated[
         float | None, typer.Option("--weight-decay", help="Of AdamW, decoupled.", min=0, max=10)
     ] = None,
@@ -193,6 +196,8 @@ def train(
         raise typer.Exit(join_training(nproc, nodes))
     if time is not None and epochs is not None:
         raise UsageError("a run has one limit", where="--time, --epochs", remedy="give one of them")
+    if find_lr and lr is not None:
+        raise UsageError("the rate is given", where="--lr, --find-lr", remedy="give one of them")
     seconds = parse_seconds(time) if time else None
     if download:
         _download(data)
@@ -211,6 +216,7 @@ def train(
     given = {
         "batch_size": batch_size,
         "lr": lr,
+        "find_lr": find_lr or None,
         "weight_decay": weight_decay,
         "label_smoothing": label_smoothing,
         "ema": ema,

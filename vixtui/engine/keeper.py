@@ -97,4 +97,6 @@ class Keeper:
         if not self._setup.group.first:
             return
         card = replace(self._setup.card, metrics=metrics)
+        if found := self._setup.state.found_lr:
+            card = replace(card, provenance=card.provenance | {"lr": f"{found:g}, by a sweep"})
         save_weights(self._run.model_path, self._setup.learner.averaged.state_dict(), card)

@@ -39,6 +39,7 @@ class TrainState:
         gained_top1, gained_epoch: when validation was last clearly better; for early stopping.
         validated_step: weight updates that the last validation came after.
         epoch_loss_sum, epoch_correct, epoch_images: sums over the current epoch so far.
+        found_lr: peak learning rate found by a sweep; 0 without one.
         energy_joules: used so far; -1 when that of a part of it is unknown.
     """
 
@@ -57,6 +58,7 @@ class TrainState:
     epoch_loss_sum: float = 0.0
     epoch_correct: float = 0.0
     epoch_images: int = 0
+    found_lr: float = 0.0
     energy_joules: float = 0.0
 
 
@@ -182,6 +184,7 @@ def _is_sound(state: TrainState) -> bool:
         and state.precision in get_args(Precision)
         and state.recompute in (*get_args(Recompute), "")
         and 0 <= state.elapsed_seconds < inf
+        and 0 <= state.found_lr < inf
         and -1 <= state.energy_joules < inf
     )
 

@@ -18,6 +18,7 @@ from vixtui.engine.final_test import score_kept_weights
 from vixtui.engine.intake import Intake, take_in
 from vixtui.engine.keeper import Keeper
 from vixtui.engine.loop import Loop
+from vixtui.engine.rate_finder import sweep_rates
 from vixtui.engine.reporter import Reporter
 from vixtui.engine.setup import Setup
 from vixtui.engine.state import saved_step
@@ -73,6 +74,9 @@ def train(
     keeper = Keeper(run, setup, clock, meter, reporter)
     try:
         keeper.save_state()
+        if not _find_rate(setup, keeper, wishes, reporter):
+            reporter.write(events.Stopped, step=0, epoch=0)
+            return
         loop = Loop(setup, clock, keeper, wishes, reporter)
         _train_and_test(run, setup, clock, keeper, loop, reporter)
     except (DataError, DoesNotFitError):
@@ -80,6 +84,29 @@ def train(
         raise
     except DiskError as error:
         raise keeper.last_words(error) from error
+
+
+def _find_rate(setup: Setup, keeper: Keeper, wishes: Wishes, reporter: Reporter) -> bool:
+    """Find the learning rate if asked for and not done yet; return False when told to stop."""
+    state = setup.state
+    if not setup.config.recipe.find_lr or state.found_lr or state.step:
+        return True
+    sweep = sweep_rates(setup, wishes)
+    if sweep is None:
+        return False
+    if not sweep.suggested:
+        reporter.warn("no learning rate was found: the loss is no number at any")
+        return True
+    state.found_lr = sweep.suggested
+    reporter.write(
+        events.RateFound,
+        lr=sweep.suggested,
+        first_rate=sweep.rates[0],
+        last_rate=sweep.rates[-1],
+        losses=" ".join(f"{loss:.4g}" for loss in sweep.losses),
+    )
+    keeper.save_state()
+    return True
 
 
 def _train_and_test(

@@ -25,6 +25,7 @@ class Wishes:
     def __init__(self, inbox: Inbox, group: Group) -> None:
         self._inbox, self._group = inbox, group
         self._stop = False
+        self._put_off: Command | None = None
         if group.size > 1:
             return
         for name in ("SIGTERM", "SIGINT", "SIGHUP"):
@@ -33,9 +34,16 @@ class Wishes:
 
     def poll(self) -> Command | None:
         """Return what has been asked for since the last look."""
-        command = "stop" if self._stop else self._inbox.poll()
+        command = "stop" if self._stop else self._inbox.poll() or self._put_off
+        self._put_off = None
         heard = int(self._group.decide(_COMMANDS.index(command)))
         return _COMMANDS[heard]
+
+    def stop_asked(self) -> bool:
+        """Tell whether to stop; whatever else is asked for waits for the next `poll`."""
+        command = self.poll()
+        self._put_off = None if command == "stop" else command
+        return command == "stop"
 
     def wait_for_end_of_pause(self, leave_out: Callable[[float], None]) -> Command:
         """Return ``resume`` or ``stop`` when it comes.

@@ -59,6 +59,7 @@ class Recipe:
         seconds: wall time of the training, from engine start to the last saved weights.
         batch_size: effective batch: pictures a weight update.
         lr: peak learning rate of AdamW, reached after warm-up, then cosine to zero.
+        find_lr: replace it by one found in a short sweep before the first update.
         weight_decay: decoupled; not on biases, norms and positions.
         warmup: fraction of the schedule with rising rate.
         label_smoothing: probability mass given to the other classes.
@@ -84,6 +85,7 @@ class Recipe:
     seconds: float | None = None
     batch_size: int = 64
     lr: float = 2e-3
+    find_lr: bool = False
     weight_decay: float = 0.05
     warmup: float = 0.05
     label_smoothing: float = 0.1

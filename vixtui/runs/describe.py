@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,6 +19,7 @@ from vixtui.runs.events import (
     MemoryRanOut,
     ModelBuilt,
     Paused,
+    RateFound,
     Resumed,
     RunStarted,
     Stopped,
@@ -27,6 +30,8 @@ from vixtui.runs.events import (
 )
 from vixtui.runs.progress import RunProgress
 from vixtui.text import counted, format_count, format_percent, format_seconds, safe
+
+_HEIGHTS = "▁▂▃▄▅▆▇█"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,6 +110,20 @@ def setting_text(value: Any) -> str:
     return "–" if value is None else str(value)
 
 
+def sparkline(numbers: str) -> str:
+    """Return a curve of eight heights, a character a number; what is no number is left out."""
+    values = []
+    for word in numbers.split():
+        with suppress(ValueError):
+            values.append(float(word))
+    values = [value for value in values if math.isfinite(value)]
+    if not values:
+        return ""
+    low, high = min(values), max(values)
+    scale = (len(_HEIGHTS) - 1) / (high - low) if high > low else 0.0
+    return "".join(_HEIGHTS[round(scale * (value - low))] for value in values)
+
+
 def event_text(event: Event) -> str | None:
     """Return an event in words, safe to show, or None for one that only moves a curve."""
     match event:
@@ -121,6 +140,11 @@ def event_text(event: Event) -> str | None:
             return (
                 f"model ready: {format_count(event.parameters)} parameters, "
                 f"{counted(event.threads, 'thread')}, {safe(event.precision)}"
+            )
+        case RateFound():
+            return (
+                f"learning rate {event.lr:g} by a sweep; loss from {event.first_rate:.0e} "
+                f"to {event.last_rate:.0e}: {sparkline(event.losses)}"
             )
         case Validated():
             kept = ", kept" if event.is_best else ""

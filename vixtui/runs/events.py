@@ -70,6 +70,20 @@ class ModelBuilt(Event):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RateFound(Event):
+    """A sweep over learning rates has suggested the peak `lr`.
+
+    `losses` are its smoothed losses, separated by spaces, at rates that grow by a constant factor
+    from `first_rate` to `last_rate`.
+    """
+
+    lr: float
+    first_rate: float
+    last_rate: float
+    losses: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StepDone(Event):
     """Means over a window of about 0.1 s. `progress` is the fraction of the schedule done."""
 
@@ -209,8 +223,9 @@ class Failed(Event):
 TYPES: dict[str, type[Event]] = {
     kind.__name__: kind
     for kind in (
-        RunStarted, DataChecked, ModelBuilt, StepDone, EpochDone, Validated, Checkpointed, Warned,
-        MemoryRanOut, Paused, Resumed, TestStarted, Tested, Stopped, Finished, Failed,
+        RunStarted, DataChecked, ModelBuilt, RateFound, StepDone, EpochDone, Validated,
+        Checkpointed, Warned, MemoryRanOut, Paused, Resumed, TestStarted, Tested, Stopped,
+        Finished, Failed,
     )
 }  # fmt: skip
 FINAL = (Stopped, Finished, Failed)
