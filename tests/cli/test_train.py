@@ -50,6 +50,7 @@ def test_options_reach_the_recipe(vixtui):
     options = {
         "batch-size": 32, "lr": 0.004, "weight-decay": 0.1, "label-smoothing": 0.2, "ema": 0.5,
         "crop": 0.2, "color-jitter": 0.3, "erase": 0.4, "patience": 7, "redraw-features": 50,
+        "warmup": 0.1, "grad-clip": 2.0, "mixup": 0.3, "cutmix": 0.6,
     }  # fmt: skip
     flags = [part for name, value in options.items() for part in (f"--{name}", str(value))]
     flags += [
@@ -229,3 +230,9 @@ def test_one_fold_and_folds_in_the_background_are_refused(vixtui):
     assert vixtui(*QUICK, "--folds", "1").code == 2
     assert vixtui(*QUICK, "--folds", "3", "--detach").code == 2
     assert list_runs() == []
+
+
+def test_more_mixed_pictures_than_there_are_is_refused(vixtui):
+    result = vixtui("train", "shapes", "--preset", "vit:tiny", "--mixup", "0.7")
+    assert result.code == 2
+    assert "--mixup, --cutmix" in result.err

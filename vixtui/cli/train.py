@@ -71,6 +71,14 @@ def train(
     find_lr: Annotated[
         bool, typer.Option("--find-lr", help="Find the learning rate first, by a short sweep.")
     ] = False,
+    warmup: Annotated[
+        float | None,
+        typer.Option("--warmup", help="Share of the run with rising rate.", min=0, max=0.9),
+    ] = None,
+    grad_clip: Annotated[
+        float | None,
+        typer.Option("--grad-clip", help="Largest norm of a gradient; 0: off.", min=0, max=1e6),
+    ] = None,
     weight_decay: Annotated[
         float | None, typer.Option("--weight-decay", help="Of AdamW, decoupled.", min=0, max=10)
     ] = None,
@@ -102,6 +110,13 @@ def train(
     erase: Annotated[
         float | None,
         typer.Option("--erase", help="Erased square, share of the side.", min=0, max=1),
+    ] = None,
+    mixup: Annotated[
+        float | None, typer.Option("--mixup", help="Share of pictures blended.", min=0, max=1)
+    ] = None,
+    cutmix: Annotated[
+        float | None,
+        typer.Option("--cutmix", help="Share that get a box of another.", min=0, max=1),
     ] = None,
     balance: Annotated[
         Balance,
@@ -217,7 +232,11 @@ def train(
         "batch_size": batch_size,
         "lr": lr,
         "find_lr": find_lr or None,
+        "warmup": warmup,
+        "grad_clip": grad_clip,
         "weight_decay": weight_decay,
+        "mixup": mixup,
+        "cutmix": cutmix,
         "label_smoothing": label_smoothing,
         "ema": ema,
         "crop": crop,

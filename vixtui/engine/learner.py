@@ -46,7 +46,8 @@ class Learner:
     """A model in training. Every random draw of an update follows from (seed, step).
 
     `precision`, `micro_batch` and `recompute` say how an update is computed and may change between
-    any two; the last two start as planned.
+    any two; the last two start as planned. `mixing` tells whether pictures are mixed, where the
+    recipe says so.
 
     Args:
         config: the run.
@@ -68,6 +69,7 @@ class Learner:
         self._normalise = Normalise(preprocessing, device)
         self._class_weights: Tensor | None = None
         self.precision = "fp32"
+        self.mixing = True
         self.micro_batch = min(config.plan.micro_batch, config.recipe.batch_size)
         torch.manual_seed(derived_seed(config.seed, "weights", 0))
         self._recompute = config.plan.recompute
@@ -137,7 +139,7 @@ class Learner:
         correct = torch.zeros((), device=self._device)
         for start in range(rows.start, rows.stop, self.micro_batch):
             part = torch.arange(start, min(start + self.micro_batch, rows.stop))
-            if recipe.mixup + recipe.cutmix > 0:
+            if self.mixing and recipe.mixup + recipe.cutmix > 0:
                 inputs, target = self._mixed(images, labels, draws, mix_draws, part)
                 answers = target.argmax(1)
             else:

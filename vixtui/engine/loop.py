@@ -99,6 +99,7 @@ class Loop:
     def _step(self, chosen: torch.Tensor, following: torch.Tensor, progress: float) -> None:
         recipe, state = self._recipe, self._state
         lr = learning_rate(progress, peak=state.found_lr or recipe.lr, warmup=recipe.warmup)
+        self._setup.learner.mixing = progress < recipe.mix_until
         update = self._setup.accumulate(chosen, following)
         self._setup.learner.apply(step=state.step, lr=lr)
         state.step += 1

@@ -7,6 +7,7 @@ from typing import Any
 
 from vixtui.data.builtin import is_builtin
 from vixtui.data.sources import DataSource
+from vixtui.errors import UsageError
 from vixtui.runs.config import Augmentation, Recipe
 
 _BUILT_IN_SECONDS = 45.0
@@ -61,6 +62,9 @@ def default_recipe(
         epochs, seconds: the limit; without either, `default_seconds`.
         augmentation: a level instead of `suggested_augmentation`.
         overrides: any other field of `Recipe`.
+
+    Raises:
+        UsageError: when mixup and cutmix together are more than 1.
     """
     if epochs is None and seconds is None:
         seconds = default_seconds(source.source)
@@ -69,4 +73,11 @@ def default_recipe(
     amounts: dict[str, Any] = dict(_LEVELS[level])
     if level == "light" and side < _SMALLEST_COLOURED_SIDE:
         amounts |= {"color_jitter": 0.0, "erase": 0.0, "cutmix": 0.0}
-    return Recipe(epochs=epochs, seconds=seconds, **(amounts | overrides))
+    chosen = amounts | overrides
+    if chosen.get("mixup", 0.0) + chosen.get("cutmix", 0.0) > 1:
+        raise UsageError(
+            "more pictures would be mixed than there are",
+            where="--mixup, --cutmix",
+            remedy="give shares that add up to at most 1",
+        )
+    return Recipe(epochs=epochs, seconds=seconds, **chosen)

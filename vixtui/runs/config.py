@@ -70,6 +70,7 @@ class Recipe:
         erase: side of an erased random square, as a fraction of the picture's side.
         trivial: probability of one random operation on a picture (TrivialAugment).
         mixup, cutmix: probability that a picture is blended with another, or gets a box of it.
+        mix_until: fraction of the run after which no picture is mixed: it ends on whole ones.
         balance: what makes up for classes of different size: ``loss`` weighs each by its rarity,
             ``sampling`` shows all equally often.
         patience: stop after so many epochs without a validation top-1 better by more than its
@@ -97,6 +98,7 @@ class Recipe:
     trivial: float = 0.0
     mixup: float = 0.0
     cutmix: float = 0.0
+    mix_until: float = 0.9
     balance: Balance = "off"
     patience: int = 0
     redraw_features: int = 0
