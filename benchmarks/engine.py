@@ -18,6 +18,7 @@ from pathlib import Path
 
 import accuracy_peers
 import engine_throughput
+import input_share
 import watching
 
 RESULTS = Path(__file__).parent / "results" / "engine.md"
@@ -26,6 +27,10 @@ PARTS: dict[str, tuple[str, Callable[[Path], Iterator[str]]]] = {
     "throughput": (
         "Images a second on all cores, decoding to step, beside the official models and loop",
         engine_throughput.lines,
+    ),
+    "input": (
+        "Share of a step that its pictures take, from the cache to the model, on all cores",
+        lambda source: input_share.lines(),
     ),
     "watching": ("What events and open screens cost", lambda source: watching.lines()),
     "accuracy": (

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,12 @@ def add_class(root: Path, name: str, *parts: str, count: int = 12) -> None:
     [
         (lambda root: (root / "train" / "ant").mkdir(), "class ant no pictures to train on", 3),
         (lambda root: add_class(root, "ant", "train"), "class ant no pictures in test", 3),
+        (lambda root: add_class(root, "ant", "train", "test"), "class ant no pictures in val", 3),
+        (
+            lambda root: [path.write_text("x") for path in (root / "test/cat").iterdir()],
+            "class cat no usable pictures in test",
+            3,
+        ),
         (lambda root: add_class(root, "ant", "test"), "misplaced test/ant/x0.png in test", 3),
         (lambda root: add_class(root, "ant", "other"), "misplaced other beside train", 3),
         (lambda root: draw(1, 2, 3).save(root / "a.png"), "misplaced a.png outside", 3),
@@ -153,3 +160,57 @@ def test_a_folder_that_teaches_nothing_exits_3_with_one_line(
     assert result.err.startswith("error: ")
     assert result.err.count("\n") == 1
     assert str(root) in result.err
+
+
+MISSING = "no such folder"
+FOLDERS: dict[str, tuple[Callable[[Path], object], int, str]] = {
+    "missing": (lambda root: shutil.rmtree(root), 2, MISSING),
+    "a file": (lambda root: (shutil.rmtree(root), root.write_text("x")), 2, "a file, not a folder"),
+    "no val": (lambda root: shutil.rmtree(root / "val"), 0, "nothing to complain about"),
+    "no test": (lambda root: shutil.rmtree(root / "test"), 0, "nothing to complain about"),
+    "class folders alone": (
+        lambda root: [shutil.rmtree(root / part) for part in ("val", "test")],
+        0,
+        "cat only 9 to train on",
+    ),
+    "read-only": (lambda root: (root / "train/cat").chmod(0o500), 0, "nothing to complain about"),
+    "a class with a space": (
+        lambda root: add_class(root, "big cat", "train", "val", "test"), 0, "3, with 12 to 12",
+    ),
+    "a hidden folder": (
+        lambda root: add_class(root, ".cache", "train"), 0, "2, with 12 to 12",
+    ),
+    "a folder of another system": (
+        lambda root: add_class(root, "__MACOSX", "train"), 0, "2, with 12 to 12",
+    ),
+    "one picture in a class": (
+        lambda root: add_class(root, "ant", "train", count=1), 0, "ant only 1 to train on",
+    ),
+    "two classes with one picture": (
+        lambda root: shutil.copy(root / "train/cat/3.png", root / "train/dog/same.png"),
+        3,
+        "in dog, the same file as train/cat/3.png in cat",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", FOLDERS)
+def test_every_folder_of_the_corpus_has_its_line_and_exit_code(vixtui, pictures, case):
+    change, code, words = FOLDERS[case]
+    change(pictures)
+
+    result = vixtui("check", str(pictures), "--strict")
+    assert result.code == code
+    assert words in " ".join((result.out + result.err).split())
+    assert result.err.count("\n") == (1 if code else 0)
+
+
+@posix
+def test_a_folder_that_cannot_be_written_can_be_learned_from(vixtui, pictures):
+    for path in (pictures, *pictures.rglob("*")):
+        path.chmod(0o500 if path.is_dir() else 0o400)
+    try:
+        assert vixtui("check", str(pictures), "--strict").code == 0
+    finally:
+        for path in (pictures, *pictures.rglob("*")):
+            path.chmod(0o700)

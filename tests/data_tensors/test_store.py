@@ -279,6 +279,17 @@ def test_a_picture_that_vanishes_while_it_is_needed_is_named(folder) -> None:
         images[5:10]
 
 
+def test_cached_pictures_outlive_their_files(folder) -> None:
+    data, items = every(str(folder))
+    images = open_store(data, items, threads=2, use_cache=True, warn=fail).images(items)
+    before = images[:]
+    for path in folder.rglob("*.png"):
+        path.unlink()
+    clear_cache()
+
+    assert torch.equal(images[:], before)
+
+
 def test_what_was_not_used_for_the_longest_time_makes_room(folder, monkeypatch) -> None:
     opened(folder)
     first = cached()

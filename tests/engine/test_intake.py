@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -142,6 +143,16 @@ def test_leaks_and_doubled_pictures_are_told_with_one_line_a_kind(folder: Path) 
         "leak: test/cat/4.png: in test, the same file as train/cat/0.png in train"
         " (and 1 more: see 'vixtui check')",
     ]
+
+
+def test_a_class_that_is_not_judged_is_told(folder: Path) -> None:
+    shutil.rmtree(folder / "test/cat")
+    for path in (folder / "val/dog").iterdir():
+        path.write_text("no picture")
+
+    _, told = taken_in(make_run(str(folder)))
+
+    assert told[0] == ("class: cat: no pictures in test (and 1 more: see 'vixtui check')")
 
 
 def test_what_is_handled_shares_a_line(folder: Path) -> None:

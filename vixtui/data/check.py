@@ -124,6 +124,7 @@ def picture_findings(
     findings = [
         *_same_pictures(split, facts, classes, f"{width}×{height} pixels"),
         *_small_classes(split, facts, classes),
+        *_missing_classes(split, facts, classes),
     ]
     for item, known in facts.items():
         path = str(item)
@@ -203,6 +204,22 @@ def _small_classes(split: Split, facts: Facts, classes: tuple[str, ...]) -> Iter
         if 0 < count * _IMBALANCE <= train[largest]:
             what = f"{count:,} to train on, {train[largest]:,} of {classes[largest]}"
             yield Finding(Kind.IMBALANCE, name, what)
+
+
+def _missing_classes(split: Split, facts: Facts, classes: tuple[str, ...]) -> Iterator[Finding]:
+    """Yield the classes that are not judged, because validation or test has nothing of them.
+
+    It cannot be helped where a class has fewer pictures than there are parts.
+    """
+    usable = {part: _usable_by_class(labelled, facts) for part, labelled in _parts(split)}
+    for part, labelled in _parts(split)[1:]:
+        present = {label for _, label in labelled}
+        for label, name in enumerate(classes):
+            if not labelled or usable[part][label] or not usable["train"][label]:
+                continue
+            few = sum(count[label] for count in usable.values()) < len(usable)
+            what = "no usable pictures" if label in present else "no pictures"
+            yield Finding(Kind.FEW if few else Kind.CLASS, name, f"{what} in {part}")
 
 
 def _usable_by_class(part: Labelled, facts: Facts) -> Counter[int]:

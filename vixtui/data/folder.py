@@ -215,7 +215,7 @@ def _judged(found: Finding, depth: int) -> Finding:
 
 
 def _class_findings(parts: dict[str, ByClass], classes: tuple[str, ...]) -> Iterator[Finding]:
-    """Yield what is odd about the class folders: empty, unknown, missing or alike ones."""
+    """Yield what is odd about the class folders: empty, unknown or alike ones."""
     known = set(classes)
     yield from (
         Finding(Kind.CLASS, name, "no pictures to train on: left out")
@@ -223,11 +223,8 @@ def _class_findings(parts: dict[str, ByClass], classes: tuple[str, ...]) -> Iter
         if name not in known
     )
     for part, by_class in parts.items():
-        if part == "train" or not any(by_class.values()):
+        if part == "train":
             continue
-        for name in classes:
-            if not by_class.get(name):
-                yield Finding(Kind.CLASS, name, f"no pictures in {part}")
         for name, pictures in by_class.items():
             if name not in known:
                 what = f"in {part}, of a class unknown to train"

@@ -139,14 +139,10 @@ class Learner:
         correct = torch.zeros((), device=self._device)
         for start in range(rows.start, rows.stop, self.micro_batch):
             part = torch.arange(start, min(start + self.micro_batch, rows.stop))
-            if self.mixing and recipe.mixup + recipe.cutmix > 0:
-                inputs, target = self._mixed(images, labels, draws, mix_draws, part)
-                answers = target.argmax(1)
-            else:
-                inputs = self._augmented(images[part], draws[part])
-                target = answers = labels[part].to(self._device, non_blocking=True)
+            inputs, target = self.examples(images, labels, draws, mix_draws, part)
+            answers = target if target.ndim == 1 else target.argmax(1)
             with self.autocast():
-                logits = self.model(self._normalise(inputs))
+                logits = self.model(inputs)
             loss = F.cross_entropy(
                 logits.float(),
                 target,
@@ -158,6 +154,31 @@ class Learner:
             loss_sum += loss.detach()
             correct += (logits.argmax(1) == answers).sum()
         return Sums(loss_sum, correct, len(images))
+
+    def examples(
+        self, images: Images, labels: Tensor, draws: Tensor, mix_draws: Tensor, part: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return a `part` of a batch as the model sees it, (m, c, h, w), and what it should say.
+
+        That is (m,) labels, or (m, classes) shares where pictures are mixed.
+        """
+        recipe = self._config.recipe
+        if not self.mixing or recipe.mixup + recipe.cutmix == 0:
+            inputs = self._augmented(images[part], draws[part])
+            return self._normalise(inputs), labels[part].to(self._device, non_blocking=True)
+        # The partner of a row is the one before it, whichever part that is in.
+        with_partner = torch.cat([part[:1] - 1, part]) % len(images)
+        augmented = self._augmented(images[with_partner], draws[with_partner])  # (m + 1, c, h, w)
+        inputs, own = mix(
+            augmented[1:],
+            augmented[:-1],
+            draws=mix_draws[part],
+            mixup=recipe.mixup,
+            cutmix=recipe.cutmix,
+        )
+        classes = F.one_hot(labels[with_partner], self._config.model.num_classes)
+        classes = classes.to(self._device, torch.float32)
+        return self._normalise(inputs), torch.lerp(classes[:-1], classes[1:], own[:, None])
 
     def _augmented(self, images: Tensor, draws: Tensor) -> Tensor:
         """(m, c, h, w) uint8 → float32 on the device, in [0, 1]."""
@@ -171,25 +192,6 @@ class Learner:
             erase=recipe.erase,
             trivial=recipe.trivial,
         )
-
-    def _mixed(
-        self, images: Images, labels: Tensor, draws: Tensor, mix_draws: Tensor, part: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return a mixed `part` of a batch, (m, c, h, w), and its classes' shares, (m, classes)."""
-        recipe = self._config.recipe
-        # The partner of a row is the one before it, whichever part that is in.
-        with_partner = torch.cat([part[:1] - 1, part]) % len(images)
-        augmented = self._augmented(images[with_partner], draws[with_partner])  # (m + 1, c, h, w)
-        inputs, own = mix(
-            augmented[1:],
-            augmented[:-1],
-            draws=mix_draws[part],
-            mixup=recipe.mixup,
-            cutmix=recipe.cutmix,
-        )
-        classes = F.one_hot(labels[with_partner], self._config.model.num_classes)
-        classes = classes.to(self._device, torch.float32)
-        return inputs, torch.lerp(classes[:-1], classes[1:], own[:, None])
 
     def combine(self, sums: Sums) -> Update:
         """Add up the gradient's parts of all processes and clip their sum."""
