@@ -157,6 +157,34 @@ def test_pictures_decoded_as_they_are_needed_teach_the_same() -> None:
     assert digest(streamed.model_path) == digest(cached.model_path)
 
 
+def test_a_picture_that_vanishes_is_named_and_the_run_goes_on_when_it_is_back(
+    tmp_path: Path,
+) -> None:
+    for shade, name in enumerate(("cat", "dog")):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for number in range(20):
+            image = Image.linear_gradient("L").rotate(9 * number).resize((16, 16))
+            image.point(lambda value, s=shade: value // (1 + s)).save(
+                tmp_path / "pictures" / name / f"{number}.png"
+            )
+    options = {"cache": False, "epochs": 40, "batch_size": 8}
+    whole, broken = (
+        make_run(str(tmp_path / "pictures"), run_id=name, **options) for name in ("whole", "broken")
+    )
+    finish(whole)
+    process = start_training(broken)
+    wait_for(broken, StepDone)
+    (tmp_path / "pictures" / "cat").rename(tmp_path / "away")
+    assert process.wait(WAIT_SECONDS) == 3
+    [failed] = of(list(read_events(broken.events_path)), Failed)
+    assert "a picture has changed since the run started" in failed.message
+    assert "put it back and resume" in failed.message
+    (tmp_path / "away").rename(tmp_path / "pictures" / "cat")
+    events = finish(broken)
+    assert of(events, RunStarted)[-1].resumed_step > 0
+    assert digest(broken.model_path) == digest(whole.model_path)
+
+
 @pytest.mark.parametrize("level", ["mlp", "block"])
 def test_recomputation_learns_the_same_weights(level: str) -> None:
     plain = make_run(run_id="plain", preset_name="levin:tiny")
