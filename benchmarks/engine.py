@@ -12,6 +12,8 @@ import argparse
 import datetime
 import os
 import platform
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -40,12 +42,14 @@ PARTS: dict[str, tuple[str, Callable[[Path], Iterator[str]]]] = {
 }
 
 
-def main() -> None:
-    """Print, and write the whole."""
+def main() -> int:
+    """Print, and write the whole; return 1 when a part could not be measured."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     options = parser.parse_args()
+    if not (options.data / "train").is_dir() or not (options.data / "test").is_dir():
+        parser.error(f"no train and test folder in {options.data}")
     told: list[str] = []
 
     def tell(line: str) -> None:
@@ -55,16 +59,22 @@ def main() -> None:
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     tell(f"{datetime.date.today()}, {platform.platform()}, {os.cpu_count()} cores")
     tell(f"Python {platform.python_version()}, {versions}")
+    failed = False
     for part in options.only:
         title, lines = PARTS[part]
         tell("")
         tell(title)
-        for line in lines(options.data):
-            tell(f"  {line}")
+        try:
+            for line in lines(options.data):
+                tell(f"  {line}")
+        except (subprocess.CalledProcessError, SystemExit) as error:  # the other parts still count
+            failed = True
+            tell(f"  FAILED: {error}")
     if options.only == list(PARTS):
         text = "\n".join(told)
         RESULTS.write_text(f"# make bench-engine\n\n```\n{text}\n```\n", encoding="utf-8")
+    return int(failed)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
