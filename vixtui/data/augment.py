@@ -46,10 +46,9 @@ def augment(
     """
     draws = draws.to(images.device)
     shift_y, shift_x, flip, *jitter, hole_y, hole_x = draws[:, :8].unbind(1)  # (b,) each
-    if crop > 0:
-        images = _shifted(images, shift_y, shift_x, crop)
-    if horizontal_flip:
-        images = torch.where((flip < 0.5).view(-1, 1, 1, 1), images.flip(3), images)
+    if crop > 0 or horizontal_flip:
+        mirrored = (flip < 0.5) & horizontal_flip
+        images = _moved(images, shift_y, shift_x, mirrored, crop)
     x = images.to(torch.float32).div_(255)
     if trivial > 0:
         chance, choice, strength, sign = draws[:, 8:].unbind(1)
@@ -62,17 +61,23 @@ def augment(
     return x
 
 
-def _shifted(images: Tensor, draw_y: Tensor, draw_x: Tensor, crop: float) -> Tensor:
-    """Cut a window of the original size out of each reflection-padded picture."""
+def _moved(images: Tensor, draw_y: Tensor, draw_x: Tensor, mirrored: Tensor, crop: float) -> Tensor:
+    """Cut a window of the original size out of each reflection-padded picture, mirror some.
+
+    Neither is made: each pixel is fetched from where it would come from, a third of the work.
+    """
     height, width = images.shape[2:]
     pad_y, pad_x = round(crop * height), round(crop * width)
-    padded = images.index_select(2, _reflected(height, pad_y, images.device))
-    padded = padded.index_select(3, _reflected(width, pad_x, images.device))
-    windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # (b, c, 2·pad+1, 2·pad+1, h, w)
-    pictures = torch.arange(len(images), device=images.device)
-    top = (draw_y * (2 * pad_y + 1)).long()
-    left = (draw_x * (2 * pad_x + 1)).long()
-    return windows[pictures, :, top, left]
+    top = (draw_y * (2 * pad_y + 1)).long()[:, None]
+    left = (draw_x * (2 * pad_x + 1)).long()[:, None]
+    across = torch.arange(width, device=images.device)
+    across = torch.where(mirrored[:, None], width - 1 - across, across)  # (b, w)
+    down = torch.arange(height, device=images.device)
+    rows = _reflected(height, pad_y, images.device)[top + down]  # (b, h)
+    columns = _reflected(width, pad_x, images.device)[left + across]  # (b, w)
+    place = (rows[:, :, None] * width + columns[:, None]).flatten(1)  # (b, h·w)
+    place = place[:, None].expand(-1, images.shape[1], -1)
+    return images.flatten(2).gather(2, place).view_as(images)
 
 
 def _reflected(side: int, pad: int, device: torch.device) -> Tensor:
