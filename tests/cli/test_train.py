@@ -69,6 +69,7 @@ def test_options_reach_the_recipe(vixtui):
         assert getattr(config.recipe, name.replace("-", "_")) == value
     assert config.data.horizontal_flip
     assert config.recipe.balance == "loss"
+    assert not config.plan.cache
     assert (config.seed, config.plan.precision, config.plan.recompute) == (9, "fp32", "mlp")
     assert (config.model.pooling, config.model.dropout) == ("class", 0.1)
     assert "without" not in config.plan.basis

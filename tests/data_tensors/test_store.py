@@ -20,6 +20,7 @@ from vixtui.data.sources import open_source
 from vixtui.data.split import Item
 from vixtui.data.store import Batch, Mapped, Streamed, open_store
 from vixtui.errors import DataError
+from vixtui.hardware.machine import Figure
 from vixtui.planning.start import data_config
 from vixtui.runs.config import DataConfig
 
@@ -207,7 +208,8 @@ def test_a_full_disk_costs_the_cache_and_one_warning(folder, monkeypatch, moment
         raise full
 
     if moment == "before":
-        monkeypatch.setattr(cache, "_SPARE_BYTES", 10**18)
+        nearly = Figure(3 * COUNT * 192, "test")  # room for it, but then for little else
+        monkeypatch.setattr(cache, "disk_free", lambda _: nearly)
     else:
         name = "add" if moment == "while writing" else "finish"
         monkeypatch.setattr(cache.CacheWriter, name, refuse)

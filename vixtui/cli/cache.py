@@ -23,7 +23,8 @@ def cache(context: typer.Context) -> None:
 def list_(json: Json = False) -> None:
     """List what is kept, the folder used last first.
 
-    Of all together at most 20 GB are kept; what was not used for the longest time goes first.
+    At most 20 GB are kept, or one folder's that alone are more; what was not used for the longest
+    time goes first.
     """
     from vixtui.data.cache_folder import cache_files
     from vixtui.paths import cache_dir

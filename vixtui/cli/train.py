@@ -278,6 +278,7 @@ def train(
         seed=seed,
         threads=threads,
         nproc=nproc,
+        cache=cache,
         init=origin.record(source.classes) if origin is not None else None,
     )
     _narrate(source, choice, memory, recipe, chosen_here=preset is None)

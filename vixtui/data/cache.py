@@ -46,7 +46,8 @@ Known = PictureFacts | DataError | None
 """Facts about a picture, why it cannot be used, or None for one of a built-in set."""
 
 _BLOCK = 2**22
-_SPARE_BYTES = 50_000_000  # left free on the disk
+# What a run must not lose comes first: so much is left free on the disk, or ten times the cache.
+_SPARE_BYTES, _SPARE_SHARE = 10**9, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ def writing(path: Path, source: str, needed: int) -> Iterator[CacheWriter]:
         OSError: when the folder cannot be written or has no room for `needed` bytes.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    if disk_free(path.parent).bytes < needed + _SPARE_BYTES:
+    if disk_free(path.parent).bytes < needed + min(_SPARE_BYTES, _SPARE_SHARE * needed):
         raise OSError(28, "No space left on device", str(path.parent))
     with tempfile.NamedTemporaryFile(
         dir=path.parent, prefix=".", suffix=SUFFIX, delete=False
