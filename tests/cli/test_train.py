@@ -63,7 +63,10 @@ def test_options_reach_the_recipe(vixtui):
         "--set",
         "dropout = 0.1",
     ]
-    assert vixtui(*QUICK, *flags, "--seed", "9", "--precision", "fp32", "--flip").code == 0
+    assert (
+        vixtui(*QUICK, *flags, "--seed", "9", "--precision", "fp32", "--flip", "--no-cache").code
+        == 0
+    )
     config = _only_run().config()
     for name, value in options.items():
         assert getattr(config.recipe, name.replace("-", "_")) == value
