@@ -15,6 +15,7 @@ from vixtui.runs.events import (
     Finished,
     Paused,
     RunStarted,
+    StepSkipped,
     Stopped,
     Tested,
     Validated,
@@ -62,7 +63,7 @@ class LineView:
 
     def show(self, event: Event, progress: RunProgress) -> None:
         """Say what is worth a line."""
-        if isinstance(event, Validated):
+        if isinstance(event, Validated | StepSkipped):
             if time.monotonic() < self._next_line_at:
                 return
             self._next_line_at = time.monotonic() + _LINE_SECONDS

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+from torch import Tensor
+
 from vixtui.engine.clock import RunClock
 from vixtui.engine.reporter import Reporter
 from vixtui.engine.setup import Setup
 from vixtui.engine.state import save_state, saved_step
-from vixtui.engine.weights import save_weights
+from vixtui.engine.weights import load_weights, save_weights
 from vixtui.errors import DiskError
 from vixtui.hardware.energy import Energy, EnergyMeter
 from vixtui.runs import events
@@ -91,6 +93,19 @@ class Keeper:
     def has_weights(self) -> bool:
         """Whether any weights were kept yet."""
         return bool(self._setup.group.decide(self._run.model_path.exists()))
+
+    def kept_weights(self) -> dict[str, Tensor]:
+        """Return the weights that were kept last, in all processes those of the first.
+
+        Raises:
+            WeightsError: when the file is damaged.
+        """
+        averaged = self._setup.learner.averaged.state_dict()
+        if self._setup.group.first:
+            found = load_weights(self._run.model_path)[0].state_dict()
+            averaged = {name: found[name].to(value.device) for name, value in averaged.items()}
+        self._setup.group.copy_from_first(averaged.values())
+        return averaged
 
     def save_weights(self, metrics: dict[str, dict[str, float]]) -> None:
         """Keep the averaged weights, with what was measured of them, as the run's model."""

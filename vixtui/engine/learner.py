@@ -6,6 +6,7 @@ Letters: b pictures of an update, c channels, (h, w) pixels.
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -71,9 +72,8 @@ class Learner:
         self.precision = "fp32"
         self.mixing = True
         self.micro_batch = min(config.plan.micro_batch, config.recipe.batch_size)
-        torch.manual_seed(derived_seed(config.seed, "weights", 0))
         self._recompute = config.plan.recompute
-        self.model = build(config.model, recompute=config.plan.recompute).to(device)
+        self.model = self._first_model().to(device)
         self.averaged: VisionXFormer = (
             copy.deepcopy(self.model) if config.recipe.ema else self.model
         )
@@ -83,6 +83,18 @@ class Learner:
             lr=config.recipe.lr,
             fused=True,
         )
+        self._allocate_moments()
+
+    def _first_model(self) -> VisionXFormer:
+        torch.manual_seed(derived_seed(self._config.seed, "weights", 0))
+        return build(self._config.model, recompute=self._config.plan.recompute)
+
+    def start_from(self, weights: Mapping[str, Tensor] | None) -> None:
+        """Forget all that was learned but `weights`, or start from the first ones."""
+        weights = self._first_model().state_dict() if weights is None else weights
+        self.model.load_state_dict(weights)
+        if self.averaged is not self.model:
+            self.averaged.load_state_dict(weights)
         self._allocate_moments()
 
     def _allocate_moments(self) -> None:

@@ -10,13 +10,12 @@ import torch
 from vixtui.engine import evaluate
 from vixtui.engine.clock import RunClock
 from vixtui.engine.keeper import Keeper
-from vixtui.engine.learner import Update
 from vixtui.engine.reporter import Reporter
+from vixtui.engine.rescue import Rescue, gave_up
 from vixtui.engine.schedule import learning_rate
 from vixtui.engine.selection import is_gain, replaces_kept
 from vixtui.engine.setup import Setup
 from vixtui.engine.wishes import Wishes
-from vixtui.errors import UsageError
 from vixtui.runs import events
 
 # In a run limited by time, validation and what it keeps may take at most this share of it.
@@ -39,6 +38,7 @@ class Loop:
     ) -> None:
         self._setup, self._clock, self._keeper = setup, clock, keeper
         self._wishes, self._reporter = wishes, reporter
+        self._rescue = Rescue(setup, keeper, reporter)
         self._state, self._recipe = setup.state, setup.config.recipe
         self._validated_at, self._validation_seconds = time.monotonic(), 0.0
 
@@ -61,6 +61,8 @@ class Loop:
                 self._keeper.save_state()
         if state.validated_step < state.step or not self._keeper.has_weights:
             self._validate(math.ceil(state.step / epoch_steps))
+        if not self._keeper.has_weights:
+            raise gave_up(state.step)
         self._keeper.save_state()
         return reason
 
@@ -98,12 +100,18 @@ class Loop:
 
     def _step(self, chosen: torch.Tensor, following: torch.Tensor, progress: float) -> None:
         recipe, state = self._recipe, self._state
-        lr = learning_rate(progress, peak=state.found_lr or recipe.lr, warmup=recipe.warmup)
         self._setup.learner.mixing = progress < recipe.mix_until
-        update = self._setup.accumulate(chosen, following)
+        update = self._rescue.accumulate(chosen, following)
+        if update is None:
+            state.step += 1
+            return
+        peak = (state.found_lr or recipe.lr) * self._rescue.rate
+        lr = learning_rate(progress, peak=peak, warmup=recipe.warmup)
         self._setup.learner.apply(step=state.step, lr=lr)
         state.step += 1
-        self._count(update)
+        state.epoch_loss_sum += update.loss_sum.item()
+        state.epoch_correct += update.correct.item()
+        state.epoch_images += update.images
         self._reporter.step(
             update,
             step=state.step,
@@ -113,19 +121,6 @@ class Loop:
             device=self._setup.device,
             elapsed_seconds=self._clock.elapsed(),
         )
-
-    def _count(self, update: Update) -> None:
-        state = self._state
-        loss = update.loss_sum.item()
-        if not math.isfinite(loss):
-            raise UsageError(
-                f"the loss is no number any more at step {state.step}",
-                where="--lr",
-                remedy="train anew with a smaller --lr or --precision fp32",
-            )
-        state.epoch_loss_sum += loss
-        state.epoch_correct += update.correct.item()
-        state.epoch_images += update.images
 
     def _end_epoch(self, epoch: int) -> None:
         state = self._state
@@ -161,12 +156,14 @@ class Loop:
         images = len(validation.labels)
         if is_gain(scores.top1, since=state.gained_top1, images=images):
             state.gained_epoch, state.gained_top1 = epoch, scores.top1
-        kept = replaces_kept(scores.top1, highest=state.highest_top1, images=images)
+        kept = math.isfinite(scores.loss) and replaces_kept(
+            scores.top1, highest=state.highest_top1, images=images
+        )
         state.highest_top1 = max(state.highest_top1, scores.top1)
         measured = {"top1": scores.top1, "top5": scores.top5, "loss": scores.loss}
         if kept:
             state.best_top1, state.best_epoch = scores.top1, epoch
-        if kept or not self._keeper.has_weights:
+        if kept or (math.isfinite(scores.loss) and not self._keeper.has_weights):
             self._keeper.save_weights({"validation": measured | {"images": images}})
         self._reporter.write(
             events.Validated, epoch=epoch, step=state.step, is_best=kept, **measured

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 import torch
 
@@ -10,6 +11,7 @@ from vixtui.data.store import Batch, Streamed
 from vixtui.data.tensors import Images
 from vixtui.engine import calibrate, evaluate
 from vixtui.engine.distributed import Group
+from vixtui.engine.half import half_precision_works
 from vixtui.engine.inputs import Normalise, measure
 from vixtui.engine.intake import Intake
 from vixtui.engine.learner import Learner, Update
@@ -31,6 +33,8 @@ from vixtui.runs.weights import Preprocessing
 
 # Pictures that a forward pass without gradient has room for, by those that training has.
 _EVALUATED_PER_LEARNED = 4
+# Pictures a process, by which half precision is judged.
+_COMPARED = 4
 
 
 class Setup:
@@ -101,6 +105,12 @@ class Setup:
         self.group.copy_from_first(model.state_dict().values())
         self.learner.averaged.load_state_dict(model.state_dict())
 
+    def start_from(self, weights: Mapping[str, torch.Tensor] | None) -> None:
+        """Forget all that was learned but `weights`; None are those of the beginning."""
+        self.learner.start_from(weights)
+        if weights is None and self.config.init:
+            self._begin_with_weights()
+
     def warm_up(self) -> float:
         """Try an update and a validation within the budget; return seconds an update or 0.
 
@@ -124,6 +134,10 @@ class Setup:
             )
             self._agree_on_speed(speed)
             seconds = speed.seconds
+            if state.precision != "fp32" and not self._half_precision_works():
+                self._reporter.warn(f"{state.precision} gives no usable numbers here: fp32 is used")
+                state.precision = "fp32"
+                self._try_update("fp32")
         threads = state.threads if self.group.size == 1 else min(state.threads, self._cores)
         torch.set_num_threads(threads)
         self.learner.precision = state.precision
@@ -180,6 +194,14 @@ class Setup:
         self.learner.precision = precision
         self._recovery.run(lambda: self.learner.accumulate(images, labels, step=0))
         self.learner.forget()
+
+    def _half_precision_works(self) -> bool:
+        count = min(self.batch, _COMPARED * self.group.size)
+        images, labels = self._trial[:count], self.pictures.train.labels[:count]
+        works = self._recovery.run(
+            lambda: half_precision_works(self.learner, images, labels, self.state.precision)
+        )
+        return not self.group.largest([not works])[0]
 
     def _compare_pictures(self) -> None:
         parts = self.pictures.train, self.pictures.validation, self.pictures.test

@@ -38,6 +38,8 @@ class TrainState:
         highest_top1: highest validation score, by which later weights are kept or not.
         gained_top1, gained_epoch: when validation was last clearly better; for early stopping.
         validated_step: weight updates that the last validation came after.
+        skipped, skipped_in_a_row: updates whose loss was no number or exploded.
+        setbacks: returns to good weights, each at a lower rate.
         epoch_loss_sum, epoch_correct, epoch_images: sums over the current epoch so far.
         found_lr: peak learning rate found by a sweep; 0 without one.
         energy_joules: used so far; -1 when that of a part of it is unknown.
@@ -55,6 +57,9 @@ class TrainState:
     gained_top1: float = -1.0
     gained_epoch: int = 0
     validated_step: int = 0
+    skipped: int = 0
+    skipped_in_a_row: int = 0
+    setbacks: int = 0
     epoch_loss_sum: float = 0.0
     epoch_correct: float = 0.0
     epoch_images: int = 0

@@ -22,11 +22,13 @@ from vixtui.runs.events import (
     RateFound,
     Resumed,
     RunStarted,
+    StepSkipped,
     Stopped,
     Tested,
     TestStarted,
     Validated,
     Warned,
+    WentBack,
 )
 from vixtui.runs.progress import RunProgress
 from vixtui.text import counted, format_count, format_percent, format_seconds, safe
@@ -153,6 +155,12 @@ def event_text(event: Event) -> str | None:
             return f"warning: {safe(event.message)}"
         case MemoryRanOut():
             return f"memory ran out: the step is done anew, {reduced_text(event)}"
+        case StepSkipped():
+            return f"step {event.step:,}: the loss is no number or explodes; skipped"
+        case WentBack():
+            weights = f"those of epoch {event.epoch}" if event.epoch else "the first ones"
+            rate = format_percent(event.rate)
+            return f"the loss explodes: weights are {weights} again, the rate is {rate} of planned"
         case Paused():
             return "paused, everything saved"
         case Resumed():

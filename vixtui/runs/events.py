@@ -154,6 +154,26 @@ class MemoryRanOut(Event):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class StepSkipped(Event):
+    """The loss of step `step` was no number or exploded: the weights stay. `skipped` so far."""
+
+    step: int
+    skipped: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WentBack(Event):
+    """Several steps in a row could not be done: from the weights of `epoch`, 0 the first, again.
+
+    `rate` is the factor on the learning rate from now on.
+    """
+
+    step: int
+    epoch: int
+    rate: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Paused(Event):
     """The run waits, its state saved."""
 
@@ -224,7 +244,8 @@ TYPES: dict[str, type[Event]] = {
     kind.__name__: kind
     for kind in (
         RunStarted, DataChecked, ModelBuilt, RateFound, StepDone, EpochDone, Validated,
-        Checkpointed, Warned, MemoryRanOut, Paused, Resumed, TestStarted, Tested, Stopped,
+        Checkpointed, Warned, MemoryRanOut, StepSkipped, WentBack, Paused, Resumed, TestStarted,
+        Tested, Stopped,
         Finished, Failed,
     )
 }  # fmt: skip

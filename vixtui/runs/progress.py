@@ -18,11 +18,13 @@ from vixtui.runs.events import (
     Resumed,
     RunStarted,
     StepDone,
+    StepSkipped,
     Stopped,
     Tested,
     TestStarted,
     Validated,
     Warned,
+    WentBack,
     read_events,
 )
 
@@ -34,6 +36,7 @@ class RunProgress:
     Args:
         phase: ``starting training paused testing done stopped failed``.
         events: number of events applied.
+        skipped: steps whose loss was no number or exploded.
         steps, epochs, validations: what the charts show; after a resume, what a lost engine had
             done beyond its last checkpoint is dropped.
     """
@@ -49,6 +52,8 @@ class RunProgress:
     checkpoint: Checkpointed | None = None
     warnings: list[Warned] = field(default_factory=list)
     memory_ran_out: MemoryRanOut | None = None
+    skipped: int = 0
+    went_back: WentBack | None = None
     tested: Tested | None = None
     finished: Finished | None = None
     failed: Failed | None = None
@@ -102,6 +107,10 @@ class RunProgress:
                 self.warnings.append(event)
             case MemoryRanOut():
                 self.memory_ran_out = event
+            case StepSkipped():
+                self.skipped = event.skipped
+            case WentBack():
+                self.went_back = event
             case Paused():
                 self.phase = "paused"
             case Resumed():

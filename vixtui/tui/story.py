@@ -59,6 +59,8 @@ def facts(config: RunConfig | None, progress: RunProgress, state: str, *, ascii:
     if step is not None:
         rows.append(("Rate", f"{step.lr:.2g} learning rate"))
         rows.append(("Gradient", f"{step.grad_norm:.2g} norm"))
+    if progress.skipped:
+        rows.append(("Skipped", f"{counted(progress.skipped, 'step')} without a usable loss"))
     if built is not None:
         rows.append(("Model", f"{format_count(built.parameters)} parameters"))
         rows.append(("Compute", f"{counted(built.threads, 'thread')}, {safe(built.precision)}"))

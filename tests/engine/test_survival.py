@@ -1,0 +1,95 @@
+"""However often a run is killed, stopped, or loses its newest files, its weights are the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Sequence
+
+import lives
+import pytest
+from hypothesis import settings
+from small_runs import make_run, of
+
+from vixtui.runs.directory import RunDirectory
+from vixtui.runs.events import Finished, RunStarted, Warned
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="lives are forks")
+WAIT_SECONDS = 600.0
+# `make soak` asks for more examples of everything.
+LONG = settings.default.max_examples >= 10_000
+KILLS = 20
+SOME = {"epochs": 3, "ema": 0.95, "micro_batch": 24, "batch_size": 64, "mixup": 0.5}
+EVERYTHING = SOME | {
+    "epochs": 6, "cutmix": 0.5, "redraw_features": 5, "preset_name": "vip:tiny", "patience": 3,
+}  # fmt: skip
+
+
+def live_through(run: RunDirectory, planned: Sequence[str]) -> list[str]:
+    """Go through lives to the end; return what was told of each."""
+    with run.log_path.open("wb") as log:
+        done = subprocess.run(
+            [sys.executable, lives.__file__, str(run.path), *planned],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            timeout=WAIT_SECONDS,
+        )
+    told = done.stdout.splitlines()
+    assert told[-1] == "ended 0", (told, run.log_path.read_text())
+    return told
+
+
+def same_results(one: RunDirectory, other: RunDirectory) -> bool:
+    evaluations = [json.loads(run.evaluation_path.read_text()) for run in (one, other)]
+    ends = [of(run, Finished)[-1] for run in (one, other)]
+    return (
+        one.model_path.read_bytes() == other.model_path.read_bytes()
+        and evaluations[0]["confusion"] == evaluations[1]["confusion"]
+        and (ends[0].reason, ends[0].best_epoch) == (ends[1].reason, ends[1].best_epoch)
+    )
+
+
+def test_no_death_changes_a_bit() -> None:
+    whole, mortal = (make_run(run_id=name, **SOME) for name in ("whole", "mortal"))
+    live_through(whole, ())
+    planned = (
+        "kill:step:40", "term:update:8", "kill:rename:7", "hup:update:9", "kill:validation:4",
+        "cut:average:30", "stop:update:6",
+    )  # fmt: skip
+    told = live_through(mortal, planned)
+    assert [line for line in told if " at " in line] == [
+        "{} at {}".format(*life.split(":")) for life in planned
+    ]
+    ends = [line for line in told if line.startswith("ended")]
+    killed = [life.startswith(("kill", "cut")) for life in planned]
+    assert ends == [*("ended -9" if dead else "ended 0" for dead in killed), "ended 0"]
+    assert same_results(mortal, whole)
+    assert len(of(mortal, RunStarted)) == len(planned) + 1
+    assert any("damaged: state.safetensors" in event.message for event in of(mortal, Warned))
+    assert not list(mortal.path.glob(".*.safetensors.*"))
+
+
+@pytest.mark.skipif(not LONG, reason="part of make soak")
+@pytest.mark.parametrize(
+    "options",
+    [
+        EVERYTHING,
+        {"epochs": 12, "preset_name": "hybrid-vin-rope:tiny"},
+        {"epochs": 60, "preset_name": "fnet:tiny", "patience": 2, "ema": 0.9},
+        {"epochs": 8, "preset_name": "levit:tiny", "trivial": True, "micro_batch": 16},
+    ],
+    ids=["everything", "plain", "early stopping", "light"],
+)
+@pytest.mark.parametrize("act", ["kill", "cut"])
+def test_twenty_deaths_at_random_moments_change_no_bit(options: dict, act: str) -> None:
+    whole, mortal = (make_run(run_id=name, **options) for name in ("whole", "mortal"))
+    live_through(whole, ())
+    chance = random.Random(f"{act}{options}")
+    told = live_through(mortal, [f"{act}:any:{chance.randint(1, 500)}" for _ in range(KILLS)])
+    deaths = [line for line in told if " at " in line]
+    assert len(deaths) > KILLS // 2
+    assert same_results(mortal, whole)
