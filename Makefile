@@ -23,8 +23,8 @@ demo: $(VENV)/.installed ## probe, recommend, train on built-in digits, evaluate
 test: $(VENV)/.installed-dev ## the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-soak: $(VENV)/.installed-dev ## everything read from outside, with 10,000 damaged inputs a reader
-	$(BIN)/python -m pytest -n 2 --hypothesis-profile=soak $(FUZZED)
+soak: $(VENV)/.installed-dev ## 10,000 damaged inputs a reader, 20 deaths a run
+	$(BIN)/python -m pytest -n 2 --hypothesis-profile=soak $(FUZZED) tests/engine/test_survival.py
 
 test-light: $(LIGHT)/.installed ## the tests that need no torch, in an environment without it
 	$(LIGHT)/bin/python -m pytest

@@ -18,6 +18,7 @@ from vixtui.runs.describe import (
     sparkline,
     summarise,
 )
+from vixtui.runs.progress import RunProgress
 
 
 def test_settings_leave_out_what_is_no_choice(config):
@@ -97,6 +98,25 @@ def test_a_kill_that_the_kernel_counted_is_no_guess():
 def test_how_a_run_goes_on_after_memory_ran_out(micro_batch, recompute, words):
     event = e.MemoryRanOut(seq=0, t=0.0, step=1, micro_batch=micro_batch, recompute=recompute)
     assert str(event_text(event)).endswith(f"the step is done anew, {words}")
+
+
+@pytest.mark.parametrize(
+    ("epoch", "words"), [(3, "those of epoch 3 again"), (0, "the first ones again")]
+)
+def test_what_is_done_about_an_exploding_loss_is_told(epoch, words):
+    back = e.WentBack(seq=0, t=0.0, step=9, epoch=epoch, rate=0.25)
+    skipped = e.StepSkipped(seq=0, t=0.0, step=1234, skipped=1)
+    assert words in str(event_text(back))
+    assert "25.0 %" in str(event_text(back))
+    assert "step 1,234" in str(event_text(skipped))
+    progress = RunProgress()
+    for event in (skipped, back):
+        progress.apply(event)
+    assert (progress.skipped, progress.went_back) == (1, back)
+
+
+def test_a_full_disk_is_the_reason_of_an_engine_that_ended_with_code_6():
+    assert "disk is full" in death_text(6)
 
 
 def test_a_source_is_named_by_its_last_folder():

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from vixtui.errors import DiskError
 from vixtui.runs import events as e
 from vixtui.runs.progress import RunProgress
 
@@ -175,6 +177,38 @@ def test_what_is_written_is_there_at_once(tmp_path: Path) -> None:
     event = writer.write(e.Checkpointed, 5.0, step=3, bytes=9)
     assert list(e.read_events(tmp_path / "log")) == [event]
     writer.close()
+
+
+class Full:
+    """A log file whose disk is full after a few bytes more."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self.room = file, 10
+
+    def write(self, content: bytes) -> int:
+        if not self.room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written = self._file.write(content[: self.room])
+        self.room -= written
+        return written
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+def test_of_an_event_that_a_full_disk_has_no_room_for_nothing_is_left(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    writer = e.EventWriter(path)
+    first = writer.write(e.Paused, 1.0, step=1)
+    full = writer._file = Full(writer._file)  # type: ignore[assignment]
+    with pytest.raises(DiskError, match="the disk is full"):
+        writer.write(e.Paused, 2.0, step=2)
+    assert path.read_bytes() == e.encode(first)
+    full.room = 10_000  # type: ignore[attr-defined]
+    second = writer.write(e.Paused, 3.0, step=3)
+    writer.close()
+    assert list(e.read_events(path)) == [first, second]
+    assert second.seq == 1
 
 
 def test_the_last_event_is_found_at_the_end_of_a_long_log(tmp_path: Path) -> None:
