@@ -75,6 +75,7 @@ def watch(run: RunDirectory, life: str) -> None:
 
 def live(run: RunDirectory, life: str | None) -> None:
     """Live one life in a process of its own."""
+    run.control_path.unlink(missing_ok=True)  # as whoever starts an engine does
     child = os.fork()
     if not child:
         if life:
