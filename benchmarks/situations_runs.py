@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -97,6 +98,16 @@ def _(place: Place) -> Verdict:
     same = digest(place.run("whole").model_path) == digest(place.run().model_path)
     line = done.line("state") or done.line("error")
     return Verdict(f"{line}; weights {'equal' if same else 'UNLIKE'}", done.code, same)
+
+
+@situation("the run's folder is deleted while it trains", "one line, exit 6, nothing else touched")
+def _(place: Place) -> Verdict:
+    process, started = start_training(place, epochs=5000)
+    place.wait_for(EpochDone)
+    shutil.rmtree(place.run().path, ignore_errors=True)
+    done = place.finish(process, started)
+    line = done.line("error", "folder of the run is gone")
+    return Verdict(line, done.code, done.code == 6 and bool(line))
 
 
 @situation("loss explodes", "back to the last good state at a lower rate, or stop with advice")
