@@ -11,7 +11,7 @@ FUZZED := tests/runs tests/engine/test_state.py tests/test_presets.py tests/test
 # Same figures everywhere: libgomp would otherwise spin on a busy machine.
 export OMP_WAIT_POLICY = PASSIVE
 
-.PHONY: help demo test soak test-light lint fmt bench bench-models bench-engine bench-time bench-reliability figures wheel clean
+.PHONY: help demo test soak test-light lint fmt bench bench-models bench-engine bench-time bench-reliability bench-memory figures wheel clean
 .DEFAULT_GOAL := help
 
 help: ## list what can be made
@@ -55,8 +55,11 @@ bench-time: $(VENV)/.installed-dev ## predicted seconds of a step beside measure
 bench-reliability: $(VENV)/.installed-dev ## what vixtui does in some thirty bad situations
 	$(BIN)/python benchmarks/reliability.py
 
+bench-memory: $(VENV)/.installed-dev ## predicted memory beside torch's CUDA allocator, without a GPU
+	$(BIN)/python benchmarks/memory.py
+
 figures: $(VENV)/.installed ## trace the memory of every preset again
-	$(BIN)/python -m vixtui.memory.trace --write
+	$(BIN)/python -m vixtui.memory.generate --write
 
 wheel: $(VENV)/.installed-dev ## build the wheel into dist/
 	$(BIN)/python -m build --wheel

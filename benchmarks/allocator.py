@@ -63,10 +63,10 @@ def budget_rows(cuda: noop_cuda.NoopCuda, segments: Segments) -> Iterator[Row]:
     """Yield how many trainings succeed at the smallest budget, and at less."""
     program, expandable = noop_cuda.HERE / "train.py", segments is Segments.EXPANDABLE
     trainings = [
-        {"preset": f"{variant}:tiny", "batch": batch, "bf16": bf16}
+        {"preset": f"{variant}:tiny", "side": 32, "batch": batch, "precision": precision}
         for variant in variants()
         for batch in BATCHES
-        for bf16 in (False, True)
+        for precision in ("fp32", "bf16")
     ]
     free_runs = cuda.run(
         program, [case | {"limit": None} for case in trainings], expandable_segments=expandable

@@ -11,8 +11,9 @@ from PIL import Image
 from small_runs import make_run
 
 from vixtui.errors import DataError, UsageError, WeightsError
+from vixtui.memory.execution import Execution
 from vixtui.paths import assets_dir
-from vixtui.planning.traced import read_step
+from vixtui.planning.traced import read_trace
 from vixtui.presets import preset
 from vixtui.runs.directory import RunDirectory
 from vixtui.runs.process import Engine, start_training
@@ -116,7 +117,9 @@ def test_a_step_of_a_changed_model_is_traced(engine: Engine) -> None:
     peaks = []
     for landmarks in (1, 8):
         changed = replace(model, landmarks=landmarks)
-        step = read_step(engine.ask("trace", model=changed.to_dict())["step"])
+        steps = read_trace(engine.ask("trace", model=changed.to_dict(), backend="cpu"))
+        step = steps[Execution("cpu")]
         assert (step.patch_size, step.tokens) == (model.patch_size, model.num_tokens)
+        assert steps.keys() >= {Execution("cpu", "bf16", "block"), Execution("cpu", "fp32", "mlp")}
         peaks.append(step.peak_bytes(64))
     assert peaks[0] < peaks[1]

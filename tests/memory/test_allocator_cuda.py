@@ -18,10 +18,10 @@ from allocator_cases import (
 from vixtui.memory.allocator import Event, Segments, simulate, smallest_budget
 
 TRAINED = [
-    {"preset": "vit:tiny", "batch": 64, "bf16": True},
-    {"preset": "hybrid-vin:tiny", "batch": 16, "bf16": False},
-    {"preset": "vip:tiny", "batch": 64, "bf16": True},
-    {"preset": "fnet:tiny", "batch": 64, "bf16": False},
+    {"preset": "vit:tiny", "batch": 64, "side": 32, "precision": "bf16"},
+    {"preset": "hybrid-vin:tiny", "batch": 16, "side": 32, "precision": "fp32"},
+    {"preset": "vip:tiny", "batch": 64, "side": 32, "precision": "bf16"},
+    {"preset": "fnet:tiny", "batch": 64, "side": 32, "precision": "fp32"},
 ]
 
 every_mode = pytest.mark.parametrize("segments", Segments)

@@ -12,7 +12,7 @@ def test_a_budget_binds_on_a_gpu_and_smaller_micro_batches_fit_it(
     cuda: noop_cuda.NoopCuda,
 ) -> None:
     budget = CONTEXT_BYTES + 128 * MIB
-    given = {"preset": "vit:tiny", "batch": 512, "budget": budget}
+    given = {"preset": "vit:tiny", "side": 32, "batch": 512, "budget": budget}
     found = cuda.run(noop_cuda.HERE / "recover.py", given)
     sizes = [micro_batch for micro_batch, _ in found["changes"]]
     assert sizes == [512 >> halvings for halvings in range(1, len(sizes) + 1)]

@@ -62,7 +62,7 @@ def test_wheel_holds_presets_assets_and_figures(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert "vixtui/_presets/hybrid-vin-rope.toml" in names
     assert "vixtui/_assets/digits.safetensors" in names
-    assert "vixtui/memory/figures.json" in names
+    assert "vixtui/memory/figures.tsv" in names
     assert "vixtui/planning/measured.toml" in names
     assert "vixtui/tui/app.tcss" in names
     assert not [name for name in names if name.startswith(("tests/", "benchmarks/"))]

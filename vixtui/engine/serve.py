@@ -11,7 +11,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -27,6 +27,8 @@ from vixtui.engine.inputs import Normalise
 from vixtui.engine.weights import load_weights
 from vixtui.errors import DataError, DoesNotFitError, UsageError, VixtuiError
 from vixtui.hardware.host import usable_cores
+from vixtui.memory.execution import Backend
+from vixtui.memory.figures import execution_name
 from vixtui.models.config import ModelConfig
 from vixtui.models.vision_xformer import VisionXFormer
 from vixtui.runs.config import DataConfig
@@ -135,10 +137,11 @@ class Server:
         )
         return {"path": str(folder)}
 
-    def _trace(self, model: dict[str, Any]) -> dict[str, Any]:
-        from vixtui.memory.trace import step_figures
+    def _trace(self, model: dict[str, Any], backend: Backend) -> dict[str, Any]:
+        from vixtui.memory.generate import model_figures
 
-        return {"step": asdict(step_figures(ModelConfig.from_dict(model)))}
+        found = model_figures(ModelConfig.from_dict(model), backend)
+        return {"steps": {execution_name(way): astuple(step) for way, step in found.items()}}
 
     def _bench(self, seconds: float) -> dict[str, Any]:
         from vixtui.engine.bench import measure_rates

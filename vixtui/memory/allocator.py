@@ -106,7 +106,9 @@ def simulate(
     )
 
 
-def smallest_budget(events: Sequence[Event], *, segments: Segments = Segments.NATIVE) -> int:
+def smallest_budget(
+    events: Sequence[Event], *, segments: Segments = Segments.NATIVE, tolerance: float = 0.0
+) -> int:
     """Return the smallest limit in bytes under which `events` do not run out of memory.
 
     Found by bisection over multiples of ``SEGMENT_STEP_BYTES``, which is exact as long as more
@@ -114,12 +116,17 @@ def smallest_budget(events: Sequence[Event], *, segments: Segments = Segments.NA
     Expandable segments may reserve up to a page more than their limit, even allocate more:
     `simulate` with that limit says what is taken.
 
+    Args:
+        tolerance: share of it that the answer may be too large.
+
     Raises:
         ValueError: see `simulate`.
     """
-    fails = -1
-    fits = simulate(events, segments=segments).peak_demand // SEGMENT_STEP_BYTES
-    while fits - fails > 1:
+    free = simulate(events, segments=segments)
+    fits = free.peak_demand // SEGMENT_STEP_BYTES
+    # Native segments never hold more than their limit.
+    fails = (free.peak_allocated - 1) // SEGMENT_STEP_BYTES if segments is Segments.NATIVE else -1
+    while fits - fails > max(1, tolerance * fits):
         middle = (fails + fits) // 2
         outcome = simulate(events, limit=middle * SEGMENT_STEP_BYTES, segments=segments)
         if outcome.failed_at is None:

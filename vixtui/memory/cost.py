@@ -13,7 +13,6 @@ from vixtui.models.config import ModelConfig
 
 # Weight, gradient, two AdamW moments and the averaged weight, in single precision.
 _BYTES_A_PARAMETER = 20
-_GRADIENT_BYTES = 4
 # Logits, their softmax and the gradients of both, in single precision.
 _BYTES_A_LOGIT = 16
 # Forward, gradient of the weights and of the input: a product and a sum each.
@@ -65,23 +64,26 @@ def step_cost(
         batch_size: pictures a step; gradients stay allocated between its micro-batches.
 
     Raises:
+        KeyError: when it was not traced in this way.
         ValueError: for larger pictures than any traced.
     """
     if max(model.image_height, model.image_width) > figures.largest_side:
         raise ValueError(f"it is offered for up to {figures.largest_side} pixels a side")
 
+    steps, accumulate = figures.steps(execution), micro_batch < batch_size
     rows, columns = model.grid
-    traced = tuple((step.patch_size, step.tokens) for step in figures.steps)
+    traced = tuple((step.patch_size, step.tokens) for step in steps)
     curve, line = (_weights(traced, model.patch_size, rows * columns, n) for n in (2, 1))
 
     def total(weights: Weights, value: Callable[[StepFigures], float]) -> float:
-        return sum(share * value(figures.steps[index]) for index, share in weights)
+        return sum(share * value(steps[index]) for index, share in weights)
 
     def parabola(value: Callable[[StepFigures], float]) -> float:
         return total(curve, value)
 
-    def activation_bytes(step: StepFigures) -> int:
-        return step.peak_bytes(micro_batch) - _BYTES_A_PARAMETER * step.parameters
+    def activation_bytes(step: StepFigures) -> float:
+        peak = step.peak_bytes(micro_batch, accumulate=accumulate)
+        return peak - _BYTES_A_PARAMETER * step.parameters
 
     grey, extra_classes = model.in_channels == 1, model.num_classes - BASIS_CLASSES
     width = model.stages[-1].embed_dim
@@ -89,21 +91,22 @@ def step_cost(
     parameters = round(weights) + (width + 1) * extra_classes
     activations = total(line, activation_bytes)
     activations += _BYTES_A_LOGIT * micro_batch * extra_classes
-    kept_gradients = _GRADIENT_BYTES * parameters if micro_batch < batch_size else 0
     flops_per_image = parabola(lambda step: step.flops_per_image)
     flops_per_image += _FLOPS_A_WEIGHT * width * extra_classes
     convolution_flops = parabola(lambda step: step.convolution_flops_per_image)
     attention_flops = parabola(lambda step: step.attention_flops_per_image)
     function_bytes = parabola(lambda step: step.function_bytes_per_image)
     passes = -(-batch_size // micro_batch)
-    peak_bytes = round(_BYTES_A_PARAMETER * parameters + max(0, activations) + kept_gradients)
+    kernels = round(parabola(lambda step: step.kernels)) * passes
+    peak_bytes = round(_BYTES_A_PARAMETER * parameters + max(0, activations))
+    extra = total(line, lambda step: step.extra_bytes(micro_batch))
     return StepCost(
         parameters=parameters,
         peak_bytes=peak_bytes,
-        budget_bytes=peak_bytes,
+        budget_bytes=peak_bytes + max(0, round(extra)),
         flops=round(flops_per_image) * batch_size,
         moved_bytes=round(parabola(lambda step: step.moved_bytes(passes, batch_size))),
-        kernels=round(parabola(lambda step: step.kernels)) * passes,
+        kernels=kernels + round(parabola(lambda step: step.update_kernels)),
         convolution_flops=round(convolution_flops) * batch_size,
         attention_flops=round(attention_flops) * batch_size,
         function_bytes=round(function_bytes) * batch_size,

@@ -1,27 +1,37 @@
-"""What a training step of each preset takes, from ``figures.json``; never imports torch.
+"""What a training step of each preset takes, from ``figures.tsv``; never imports torch.
 
-``vixtui.memory.trace`` makes the file. A step needs a + b · batch bytes, the largest over a few
-such lines.
+``vixtui.memory.generate`` makes the file. A line is a preset or one execution of it, in JSON that
+is parsed when it is asked for.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from vixtui.memory.execution import Backend, Execution, StepPrecision
+from vixtui.models.config import Recompute
 from vixtui.presets import Preset, all_presets
 
-PATH = Path(__file__).with_name("figures.json")
-SCHEMA_VERSION = 1
+PATH = Path(__file__).with_name("figures.tsv")
+SCHEMA_VERSION = 2
 BASIS_CLASSES = 10
 BASIS_CHANNELS = 3
+BATCHES = tuple(1 << power for power in range(11))
+"""Micro-batches that memory is traced for."""
+BUDGET_BATCHES = (8, 128)
+"""Those of them that smallest budgets are searched for, which takes long."""
+UNIT_BYTES = 1024
+"""What memory is noted in, rounded up."""
 
 Line = tuple[int, int]
-"""Intercept and slope of a quantity that grows with the batch."""
+"""What a quantity is a pass, and what it is a picture."""
+Curve = tuple[int, ...]
+"""A quantity at each of `BATCHES`, or at each of `BUDGET_BATCHES`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,34 +42,60 @@ class StepFigures:
         patch_size, tokens: of the traced model; no class token counted.
         parameters: number of weights.
         grey_parameters: the same for pictures of one channel.
-        peak_lines: peak bytes are the largest of intercept + slope · batch.
         flops_per_image: floating-point operations of forward and backward.
-        moved_line: bytes that operations read and write.
-        kernels: operations started.
         convolution_flops_per_image, attention_flops_per_image: those of `flops_per_image` that
             such kernels do.
+        moved_line: bytes that operations of a pass read and write.
+        update_moved_bytes: the same of the update that follows the last pass.
         function_bytes_per_image: those moved by exponentials, GELU, norms and the like.
+        kernels, update_kernels: operations started, in a pass and in the update.
+        peaks: most allocated at once, of a batch that is not divided, in `UNIT_BYTES`.
+        part_peaks: the same of a micro-batch of several, between which gradients stay.
+        extra: what the smallest budgets are above peaks; empty where that is nothing.
     """
 
     patch_size: int
     tokens: int
     parameters: int
     grey_parameters: int
-    peak_lines: tuple[Line, ...]
     flops_per_image: int
+    convolution_flops_per_image: int
+    attention_flops_per_image: int
     moved_line: Line
+    update_moved_bytes: int
+    function_bytes_per_image: int
     kernels: int
-    convolution_flops_per_image: int = 0
-    attention_flops_per_image: int = 0
-    function_bytes_per_image: int = 0
+    update_kernels: int
+    peaks: Curve
+    part_peaks: Curve
+    extra: Curve = ()
 
-    def peak_bytes(self, batch: int) -> int:
-        """Return the most that a step of `batch` pictures allocates."""
-        return max(low + slope * batch for low, slope in self.peak_lines)
+    def peak_bytes(self, batch: int, *, accumulate: bool = False) -> float:
+        """Return the most that a pass of `batch` pictures allocates, weights included."""
+        return UNIT_BYTES * _at(self.part_peaks if accumulate else self.peaks, batch)
 
-    def moved_bytes(self, passes: int, batch: int) -> int:
-        """Return what a step of `batch` pictures in some passes reads and writes."""
-        return self.moved_line[0] * passes + self.moved_line[1] * batch
+    def extra_bytes(self, batch: int) -> float:
+        """Return what the smallest budget for a pass is above that; at most in proportion."""
+        if not self.extra:
+            return 0.0
+        (low, high), (few, many) = BUDGET_BATCHES, self.extra
+        if batch > high:
+            return UNIT_BYTES * many * _at(self.peaks, batch) / _at(self.peaks, high)
+        return UNIT_BYTES * (few + (many - few) * max(0, batch - low) / (high - low))
+
+    def moved_bytes(self, passes: int, images: int) -> int:
+        """Return what a step of several passes over `images` pictures in all moves."""
+        return self.moved_line[0] * passes + self.moved_line[1] * images + self.update_moved_bytes
+
+
+def _at(curve: Curve, batch: int) -> float:
+    """Return a curve's value; between its batches, and beyond, on straight lines."""
+    place = min(batch.bit_length() - 1, len(curve) - 2)
+    low = 1 << place
+    return curve[place] + (curve[place + 1] - curve[place]) * (batch - low) / low
+
+
+Steps = tuple[StepFigures, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +104,17 @@ class PresetFigures:
 
     options: Mapping[str, Any]
     largest_side: int
-    steps: tuple[StepFigures, ...]
+    executions: Mapping[Execution, Steps]
+
+    def steps(self, execution: Execution) -> Steps:
+        """Return the steps computed in one way; for most presets, ``fast`` is ``none``.
+
+        Raises:
+            KeyError: when it was not traced.
+        """
+        if execution.recompute == "fast" and execution not in self.executions:
+            execution = Execution(execution.backend, execution.precision, "none")
+        return self.executions[execution]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +126,64 @@ class Figures:
     presets: Mapping[str, PresetFigures]
 
 
+class _Executions(Mapping[Execution, Steps]):
+    """The executions of a preset, each parsed when first asked for."""
+
+    def __init__(self, lines: dict[str, str]) -> None:
+        self._lines = lines
+        self._steps: dict[Execution, Steps] = {}
+
+    def __getitem__(self, execution: Execution) -> Steps:
+        if execution not in self._steps:
+            rows = json.loads(self._lines[execution_name(execution)])
+            self._steps[execution] = tuple(map(read_step, rows))
+        return self._steps[execution]
+
+    def __contains__(self, execution: object) -> bool:
+        return isinstance(execution, Execution) and execution_name(execution) in self._lines
+
+    def __iter__(self) -> Iterator[Execution]:
+        return map(execution_of, self._lines)
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+
+def execution_name(execution: Execution) -> str:
+    """Return three words that `execution_of` reads back."""
+    return f"{execution.backend} {execution.precision} {execution.recompute}"
+
+
+def execution_of(name: str) -> Execution:
+    """Return the execution of a name.
+
+    Raises:
+        KeyError: when it is none.
+    """
+    return _EXECUTIONS[name]
+
+
+_EXECUTIONS = {
+    execution_name(one): one
+    for one in (
+        Execution(backend, precision, recompute)
+        for backend in get_args(Backend)
+        for precision in get_args(StepPrecision)
+        for recompute in get_args(Recompute)
+    )
+}
+
+
+def read_step(row: Sequence[Any]) -> StepFigures:
+    """Return a step from its fields in order, lists for tuples, as JSON has them.
+
+    Raises:
+        TypeError: for too few or too many.
+    """
+    values: list[Any] = [tuple(one) if isinstance(one, list) else one for one in row]
+    return StepFigures(*values)
+
+
 @cache
 def read_figures(path: Path = PATH) -> Figures:
     """Return the shipped figures.
@@ -87,36 +191,49 @@ def read_figures(path: Path = PATH) -> Figures:
     Raises:
         ValueError: when the file is of another schema.
     """
-    table = json.loads(path.read_text(encoding="utf-8"))
-    if table["schema_version"] != SCHEMA_VERSION:
-        raise ValueError(f"{path.name} has another schema: python -m vixtui.memory.trace --write")
+    first, *lines = path.read_text(encoding="utf-8").splitlines()
+    head = json.loads(first)
+    if head["schema_version"] != SCHEMA_VERSION:
+        raise ValueError(
+            f"{path.name} has another schema: python -m vixtui.memory.generate --write"
+        )
+    about: dict[str, dict[str, Any]] = {}
+    executions: dict[str, dict[str, str]] = {}
+    for line in lines:
+        name, execution, content = line.split("\t")
+        if execution:
+            executions[name][execution] = content
+        else:
+            about[name] = json.loads(content)
+            executions.setdefault(name, {})
     presets = {
         name: PresetFigures(
             options=entry["options"],
             largest_side=entry["largest_side"],
-            steps=tuple(_step(step) for step in entry["steps"]),
+            executions=_Executions(executions[name]),
         )
-        for name, entry in table["presets"].items()
+        for name, entry in about.items()
     }
-    return Figures(table["torch"], table["sources"], presets)
+    return Figures(head["torch"], head["sources"], presets)
 
 
-def _step(table: dict[str, Any]) -> StepFigures:
-    lines = tuple((low, slope) for low, slope in table["peak_lines"])
-    low, slope = table["moved_line"]
-    return StepFigures(**{**table, "peak_lines": lines, "moved_line": (low, slope)})
+def encode_head(torch: str, sources: str) -> str:
+    """Return the first line of the file."""
+    return json.dumps({"schema_version": SCHEMA_VERSION, "torch": torch, "sources": sources}) + "\n"
 
 
-def encode_figures(figures: Figures) -> bytes:
-    """Return the file's content, one traced step a line so that changes read well."""
-    presets = []
-    for name, entry in figures.presets.items():
-        steps = ",\n".join("    " + json.dumps(asdict(step)) for step in entry.steps)
-        about = {"options": dict(entry.options), "largest_side": entry.largest_side}
-        presets.append(f'  {json.dumps(name)}: {json.dumps(about)[:-1]}, "steps": [\n{steps}]}}')
-    head = {"schema_version": SCHEMA_VERSION, "torch": figures.torch, "sources": figures.sources}
-    body = ",\n".join(presets)
-    return f'{json.dumps(head)[:-1]}, "presets": {{\n{body}}}}}\n'.encode()
+def encode_preset(name: str, figures: PresetFigures) -> str:
+    """Return the lines of a preset."""
+    about = {"options": dict(figures.options), "largest_side": figures.largest_side}
+    lines = [("", json.dumps(about))]
+    lines += [
+        (execution_name(execution), _rows(steps)) for execution, steps in figures.executions.items()
+    ]
+    return "".join(f"{name}\t{execution}\t{content}\n" for execution, content in lines)
+
+
+def _rows(steps: Steps) -> str:
+    return json.dumps([astuple(step) for step in steps], separators=(",", ":"))
 
 
 def model_options(preset: Preset) -> dict[str, Any]:

@@ -1,25 +1,35 @@
-"""For which picture sizes a preset is traced; between them, `figures` interpolates."""
+"""For which picture sizes a preset is traced; between them, `cost` interpolates."""
 
 from __future__ import annotations
 
+from vixtui.memory.execution import Backend
 from vixtui.presets import Preset
 
 LARGEST_SIDE = 512
 """Of a picture that a preset is offered for, in pixels."""
 _SMALLEST_SIDE = 8
+_COMMON_SIDE, _MANY_TOKENS = 32, 16
 
 
-def traced_sizes(preset: Preset) -> tuple[int, ...]:
-    """Return sides of square pictures in pixels, so that every patch size has a few token counts.
+def traced_sizes(preset: Preset, backend: Backend) -> tuple[int, ...]:
+    """Return sides of square pictures in pixels, so that each patch size has a few token counts.
 
-    The patch size follows from the picture, and each one is traced for the fewest tokens, one and a
-    half times and nearly twice as many a side. A stem has other layers for each patch size, until
-    all of them halve the map; in larger pictures, the pictures themselves take most.
+    The patch size follows from the picture. Most are traced for the fewest tokens a side and for
+    nearly twice as many, that of pictures as small as CIFAR's for one in between, too; some patch
+    sizes are left to interpolation. Large presets, whose steps take long to trace, are traced less
+    for the CPU, which hardly anyone trains them on.
     """
     aim = preset.tokens_per_side
     smallest, largest = max(1, _SMALLEST_SIDE // aim), LARGEST_SIDE // aim
-    first = [smallest << power for power in range(5)]
-    sides = [aim // 2]
-    for patch in (*(patch for patch in first if patch < largest), largest):
-        sides += [patch * tokens for tokens in (aim, aim * 3 // 2, 2 * aim - 1)]
-    return tuple(side for side in sides if side >= _SMALLEST_SIDE)
+    # A stem has other layers for each patch size, until all of them halve the map.
+    patches, sides = [smallest, smallest * 4, smallest * 16], [aim // 2]
+    if preset.options["embedding"] in ("conv", "conv-pool"):
+        patches += [smallest * 2, smallest * 8]
+    if backend == "cpu" and aim >= _MANY_TOKENS:
+        patches, sides = [patch for patch in patches if patch != smallest * 16], []
+    for patch in (*patches, largest):
+        if patch <= largest:
+            sides += [patch * aim, patch * (2 * aim - 1)]
+        if patch * aim == _COMMON_SIDE:
+            sides.append(patch * aim * 3 // 2)
+    return tuple(sorted({side for side in sides if _SMALLEST_SIDE <= side <= LARGEST_SIDE}))

@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
+
+
+class Buffer(Protocol):
+    """A buffer whose size is no linear function of the batch."""
+
+    def at(self, batch: int) -> int:
+        """Return its bytes for so many pictures."""
+
+
+Size = int | Buffer
+"""Bytes for `vixtui.memory.linear.BATCH` pictures, or what they follow from."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scratch:
-    """Sizes in bytes of blocks that live only while a kernel runs.
+    """Sizes of blocks that live only while a kernel runs.
 
     Args:
         before: allocated before the results.
-        after: allocated when the results are.
+        amid: allocated after the first result.
+        after: allocated after the results.
+        then: allocated when those in `after` are given back.
     """
 
-    before: tuple[int, ...] = ()
-    after: tuple[int, ...] = ()
+    before: tuple[Size, ...] = ()
+    amid: tuple[Size, ...] = ()
+    after: tuple[Size, ...] = ()
+    then: tuple[Size, ...] = ()
 
 
 NONE = Scratch()

@@ -1,321 +1,374 @@
-"""One training step on fake tensors: every allocation is seen, none is made.
+"""One training step on tensors without memory: every allocation is seen, none is made.
 
-A step is forward, cross entropy, backward, gradient clipping, AdamW and the averaged weights, then
-a forward pass of evaluation, as the engine does it, in single precision. Storages are counted when
-an operation returns them and when the last reference to them goes; of what kernels allocate inside
-themselves only the largest is known.
-
-``python -m vixtui.memory.trace`` tells whether ``figures.json`` is up to date, with ``--write`` it
-makes it anew.
+A step is what the engine does (`vixtui.engine.learner`): pictures come in as bytes, are changed and
+normalised; forward, cross entropy, backward, for each micro-batch; gradient clipping, AdamW and the
+averaged weights; now and then a forward pass of evaluation in single precision.
 """
 
 from __future__ import annotations
 
-import gc
-import hashlib
-import sys
-import weakref
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache, partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.checkpoint import checkpoint
 
-from vixtui.errors import ExitCode
-from vixtui.hardware.host import usable_cores
-from vixtui.memory import cpu_scratch, operations
-from vixtui.memory.figures import (
-    BASIS_CHANNELS,
-    BASIS_CLASSES,
-    PATH,
-    Figures,
-    PresetFigures,
-    StepFigures,
-    encode_figures,
-    model_options,
-    read_figures,
-    stale_presets,
-)
-from vixtui.memory.grid import LARGEST_SIDE, traced_sizes
+from vixtui.data.augment import augment, draw
+from vixtui.data.mix import draw_mix, mix
+from vixtui.memory.allocator import Allocate, Event, Free
+from vixtui.memory.cuda_scratch import DEFAULT_GPU
+from vixtui.memory.emulation import Emulation
+from vixtui.memory.execution import Backend, Execution
+from vixtui.memory.linear import BATCH, NOTHING, Linear
+from vixtui.memory.tape import Mark, Tape, Work
+from vixtui.models import blocks
+from vixtui.models.blocks import Block
 from vixtui.models.config import ModelConfig
+from vixtui.models.mixers.performer import Performer
 from vixtui.models.vision_xformer import build
-from vixtui.presets import Preset, all_presets, preset
+from vixtui.runs.config import Recipe
 
-# Two batches give every allocation as a + b · batch; both are even so that no operation
-# takes a path of its own for a single picture.
-_BATCHES = (4, 8)
 # The engine evaluates this many micro-batches at once.
 _EVALUATION_FACTOR = 4
-_ENVELOPE_BATCHES = tuple(2**power for power in range(13))
-
-
-@dataclass(slots=True)
-class Work:
-    """What operations do: see `vixtui.memory.operations.kind`.
-
-    Args:
-        flops: floating-point operations of products, convolutions and transforms.
-        convolution_flops, attention_flops: those of them that such kernels do.
-        moved_bytes: read and written.
-        function_bytes: those of them that functions move.
-        kernels: operations started.
-    """
-
-    flops: int = 0
-    convolution_flops: int = 0
-    attention_flops: int = 0
-    moved_bytes: int = 0
-    function_bytes: int = 0
-    kernels: int = 0
+# How pictures are changed matters little; the strongest changes depend on what is drawn.
+_RECIPE = Recipe(epochs=1)
+_STEP_BYTES = 4
+# Numbers of first blocks, so that those of different parts differ.
+_LEARNING, _EVALUATING = 10**6, 2 * 10**6
 
 
 @dataclass(frozen=True, slots=True)
 class StepTrace:
-    """What one step does. `running_bytes` is what is allocated after each event, in order."""
+    """What one step does, for any micro-batch.
 
-    batch: int
+    Args:
+        parameters: number of weights.
+        setup: weights, averages and moments, made once.
+        inputs, learning: of a micro-batch.
+        gradients: (position in `learning`, block) of each gradient that is finished there.
+        updating: what follows the last micro-batch.
+        evaluation: of four micro-batches at once.
+        work: of a micro-batch.
+        update_work: of what follows the last one.
+    """
+
     parameters: int
-    running_bytes: tuple[int, ...]
+    setup: tuple[Mark, ...]
+    inputs: tuple[Mark, ...]
+    learning: tuple[Mark, ...]
+    gradients: tuple[tuple[int, int], ...]
+    updating: tuple[Mark, ...]
+    evaluation: tuple[Mark, ...]
     work: Work
+    update_work: Work
 
-    @property
-    def peak_bytes(self) -> int:
-        """The most that is allocated at once, weights and optimizer state included."""
-        return max(self.running_bytes)
+    def script(self, *, accumulate: bool = False) -> Script:
+        """Return what training asks of the allocator: two steps, an evaluation, a step.
+
+        Args:
+            accumulate: two micro-batches a step, between which gradients stay.
+        """
+        replay = _Replay()
+        replay.play(self.setup)
+        for step in range(3):
+            replay.play(self.inputs)
+            replay.play(self.learning)
+            if accumulate:
+                self._once_more(replay)
+            replay.play(self.updating)
+            if step == 1:
+                replay.play(self.evaluation)
+        return Script(tuple(replay.marks))
+
+    def _once_more(self, replay: _Replay) -> None:
+        """Another micro-batch: its gradients are added up and let go of."""
+        kept = {block: replay.names.pop(block) for _, block in self.gradients}
+        earlier = [
+            replay.names.pop(block)
+            for block, size in (*self.inputs, *self.learning)
+            if size is not None and block in replay.names
+        ]
+        replay.play(self.inputs)
+        replay.marks += ((name, None) for name in earlier)
+        start = 0
+        for position, block in self.gradients:
+            replay.play(self.learning[start:position])
+            replay.free(block)
+            start = position
+        replay.play(self.learning[start:])
+        replay.names |= kept
 
 
-class _Tracker(TorchDispatchMode):
-    """Keeps the books of storages, floating-point operations and memory traffic."""
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What a training asks of the allocator, for any micro-batch."""
+
+    marks: tuple[Mark, ...]
+
+    def events(self, micro_batch: int) -> list[Event]:
+        """Return it for micro-batches of so many pictures."""
+        return [
+            Free(name) if size is None else Allocate(name, size.at(micro_batch))
+            for name, size in self.marks
+        ]
+
+    def peaks(self, micro_batches: Iterable[int], *, block: int = 1) -> list[int]:
+        """Return the most that is allocated at once, for each size, in blocks of so many bytes."""
+        places: dict[int, int] = {}
+        of, sign = [], []
+        for place, (name, size) in enumerate(self.marks):
+            if size is not None:
+                places[name] = place
+            of.append(places[name])
+            sign.append(-1 if size is None else 1)
+        sizes = [size for _, size in self.marks]
+        known = [size if isinstance(size, Linear) else NOTHING for size in sizes]
+        fixed = torch.tensor([size.fixed for size in known])
+        each = torch.tensor([size.each for size in known])
+        index, signs = torch.tensor(of), torch.tensor(sign)
+        buffers = [
+            (place, size)
+            for place, size in enumerate(sizes)
+            if size is not None and not isinstance(size, Linear)
+        ]
+        peaks = []
+        for batch in micro_batches:
+            taken = fixed + each * batch
+            for place, size in buffers:
+                taken[place] = size.at(batch)
+            taken = (taken + block - 1) // block * block
+            peaks.append(int((taken[index] * signs).cumsum(0).max()))
+        return peaks
+
+
+class _Replay:
+    """Joins marks: every block gets a name of its own each time it is allocated."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.running_bytes = [0]
-        self.work = Work()
-        self._live: dict[int, tuple[int, weakref.ref[Any]]] = {}
+        self.marks: list[Mark] = []
+        self.names: dict[int, int] = {}
 
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        result = func(*args, **(kwargs or {}))
-        if func.namespace != "aten":
-            return result
-        found = cpu_scratch.scratch(func, args, result)
-        if scratch := sum(found.before) + sum(found.after):
-            live = self.running_bytes[-1]
-            self.running_bytes += [live + scratch, live]
-        if func.is_view:
-            return result
-        outputs = list(_tensors(result))
-        for tensor in outputs:
-            self._see(tensor)
-        self._count(func, args, kwargs or {}, result, outputs)
-        return result
+    def play(self, marks: Iterable[Mark]) -> None:
+        for block, size in marks:
+            if size is None:
+                self.free(block)
+            else:
+                self.names[block] = name = len(self.marks)
+                self.marks.append((name, size))
 
-    def _count(
-        self, func: Any, args: tuple[Any, ...], kwargs: Any, result: Any, outputs: list[Tensor]
-    ) -> None:
-        work, kind = self.work, operations.kind(func, args)
-        touched = (*outputs, *(tensor for value in args for tensor in _tensors(value)))
-        moved_bytes = sum(tensor.numel() * tensor.element_size() for tensor in touched)
-        flops = operations.flops(func, args, kwargs, result)
-        work.flops += flops
-        work.moved_bytes += moved_bytes
-        # A foreach operation on the CPU is a loop over its list.
-        work.kernels += len(args[0]) if args and isinstance(args[0], (list, tuple)) else 1
-        if kind == "convolution":
-            work.convolution_flops += flops
-        elif kind == "attention":
-            work.attention_flops += flops
-        elif kind == "function":
-            work.function_bytes += moved_bytes
-
-    def _see(self, tensor: Tensor) -> None:
-        storage = tensor.untyped_storage()
-        key, size = storage._cdata, storage.nbytes()
-        if key not in self._live and size:
-            forget = weakref.ref(storage, lambda _, key=key: self._forget(key))  # type: ignore[misc]
-            self._live[key] = size, forget
-            self.running_bytes.append(self.running_bytes[-1] + size)
-
-    def _forget(self, key: int) -> None:
-        size, _ = self._live.pop(key)
-        self.running_bytes.append(self.running_bytes[-1] - size)
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, (list, tuple)):
-        for entry in value:
-            yield from _tensors(entry)
+    def free(self, block: int) -> None:
+        self.marks.append((self.names.pop(block), None))
 
 
 def trace_step(
-    make_model: Callable[[], nn.Module], *, batch: int, channels: int, height: int, width: int
+    model: nn.Module, execution: Execution, *, channels: int, height: int, width: int
 ) -> StepTrace:
-    """Trace the second training step of a model, the first to have optimizer state, and evaluation.
+    """Trace a training step of a model, with optimizer state, and an evaluation.
 
     Args:
-        make_model: returns the model; called on the meta device, so that it costs no memory.
-        batch: pictures a step.
+        model: on the meta device, so that it takes no memory.
+        execution: how it is computed; recomputing is the model's affair.
         channels, height, width: shape of a picture, sizes in pixels.
     """
-    with torch.device("meta"):
-        model = make_model()
-    with FakeTensorMode(), _Tracker() as tracker:
-        _make_fake(model)
-        model.train()
-        parameters: list[Tensor] = list(model.parameters())
-        averages = [parameter.detach().clone() for parameter in parameters]
-        optimizer = torch.optim.AdamW(parameters, fused=True)
-        images = torch.empty(batch, channels, height, width)
-        labels = torch.zeros(batch, dtype=torch.long)
-        for parameter in parameters:
-            parameter.grad = torch.zeros_like(parameter)
-        optimizer.step()
-        tracker.work = Work()
-        optimizer.zero_grad(set_to_none=True)
-        F.cross_entropy(model(images), labels, label_smoothing=0.1).backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        torch._foreach_lerp_(averages, parameters, 0.01)
-        work = replace(tracker.work)
-        with torch.no_grad():
-            model.eval()(torch.empty(_EVALUATION_FACTOR * batch, channels, height, width))
+    backend, shape = execution.backend, (channels, height, width)
+    evaluation = _evaluation(model, backend, *shape)
+    parameters: list[Tensor] = list(model.parameters())
+    tape = Tape(backend, first=_LEARNING)
+    emulation = Emulation(tape, backend)
+    _set_up(tape, model, backend)
+    setup, _ = tape.cut()
+    gradients: list[tuple[int, int]] = []
+    hooks = [
+        parameter.register_post_accumulate_grad_hook(
+            lambda one: gradients.append((len(tape.marks), tape.block_of(one.grad)))
+        )
+        for parameter in parameters
+    ]
+    before, preparing, blocks_kept = _inputs(backend, *shape)
+    inputs, own, correct = (
+        torch.empty(size, device="meta") for size in ((BATCH, *shape), BATCH, 1)
+    )
+    for tensor, block in zip((inputs, own, correct), blocks_kept, strict=True):
+        tape.adopt(tensor, block)
+    with _quiet_checkpoints(), tape, emulation:
+        with torch.autocast(
+            emulation.device_type, dtype=torch.bfloat16, enabled=execution.precision == "bf16"
+        ):
+            logits = model.train()(inputs)
+        classes = torch.empty(BATCH + 1, logits.shape[1], device="meta")
+        target = torch.lerp(classes[:-1], classes[1:], own[:, None])
+        answers = target.argmax(1)
+        loss = F.cross_entropy(logits.float(), target, reduction="sum", label_smoothing=0.1)
+        tape.adds_in_place = True
+        _backward(loss / BATCH)
+        tape.adds_in_place = False
+        correct += (logits.argmax(1) == answers).sum()
+        learning, work = tape.cut()
+        del inputs, own, logits, classes, target, answers, loss, correct, tensor
+        _update(parameters)
+        updating, update_work = tape.cut()
+    for hook in hooks:
+        hook.remove()
     return StepTrace(
-        batch=batch,
         parameters=sum(parameter.numel() for parameter in parameters),
-        running_bytes=tuple(tracker.running_bytes),
-        work=work,
+        setup=setup,
+        inputs=before,
+        learning=learning,
+        gradients=tuple(gradients),
+        updating=updating,
+        evaluation=evaluation,
+        work=preparing + work,
+        update_work=update_work,
     )
 
 
-def _make_fake(model: nn.Module) -> None:
-    """Give a model on the meta device fake weights on the CPU."""
-    for module in model.modules():
-        for name, parameter in list(module.named_parameters(recurse=False)):
-            setattr(module, name, nn.Parameter(torch.empty(parameter.shape)))
-        for name, buffer in list(module.named_buffers(recurse=False)):
-            setattr(module, name, torch.empty(buffer.shape, dtype=buffer.dtype))
+@lru_cache(maxsize=8)
+def _inputs(
+    backend: Backend, channels: int, height: int, width: int
+) -> tuple[tuple[Mark, ...], Work, tuple[int, ...]]:
+    """Return the making of a micro-batch, and the blocks that it leaves behind.
+
+    These are the pictures, how much of each is its own, and a count of correct answers.
+    """
+    tape = Tape(backend)
+    with torch.device("meta"):
+        images = torch.empty(BATCH, channels, height, width, dtype=torch.uint8)
+        mean = torch.empty(channels, 1, 1)
+    with tape, Emulation(tape, backend):
+        correct = torch.zeros(1, device="meta")
+        pictures, own = _mixed(images, on_gpu=backend == "cuda")
+        pictures = _normalised(pictures, mean)
+        marks, work = tape.cut()
+        return marks, work, tuple(map(tape.block_of, (pictures, own, correct)))
 
 
-def trace_config(config: ModelConfig, batch: int) -> StepTrace:
+@lru_cache(maxsize=8)
+def _evaluation(
+    model: nn.Module, backend: Backend, channels: int, height: int, width: int
+) -> tuple[Mark, ...]:
+    """Return a forward pass without gradient; always in single precision."""
+    tape = Tape(backend, first=_EVALUATING)
+    for tensor in (*model.parameters(), *model.buffers()):
+        tape.see(tensor)
+    tape.cut()
+    shape = _EVALUATION_FACTOR * BATCH, channels, height, width
+    mean = torch.empty(channels, 1, 1, device="meta")
+    with torch.no_grad(), tape, Emulation(tape, backend):
+        # In one expression: nothing but the model holds what it is given.
+        model.eval()(
+            _normalised(torch.empty(shape, dtype=torch.uint8, device="meta").float() / 255, mean)
+        ).float()
+        return tape.cut()[0]
+
+
+def _mixed(images: Tensor, *, on_gpu: bool) -> tuple[Tensor, Tensor]:
+    """Return changed pictures, mixed with their neighbours, and how much of each is its own."""
+    shape = len(images) + 1, *images.shape[1:]
+    # On a GPU augmentation alone holds the bytes; on a CPU they are held until it is done.
+    held = None if on_gpu else images.new_empty(shape)
+    draws = draw(1, torch.Generator()).shape[1], draw_mix(1, torch.Generator()).shape[1]
+    augmented = augment(
+        images.new_empty(shape) if held is None else held,
+        draws=torch.empty(shape[0], draws[0], device="meta"),
+        crop=_RECIPE.crop,
+        horizontal_flip=True,
+        color_jitter=_RECIPE.color_jitter,
+        erase=_RECIPE.erase,
+    )
+    del held
+    return mix(
+        augmented[1:],
+        augmented[:-1],
+        draws=torch.empty(len(images), draws[1], device="meta"),
+        mixup=0.0,
+        cutmix=0.5,
+    )
+
+
+def _set_up(tape: Tape, model: nn.Module, backend: Backend) -> None:
+    """Record what lives as long as the engine."""
+    for tensor in (*model.parameters(), *model.buffers()):
+        tape.see(tensor)
+    for average in (*model.parameters(), *model.buffers()):
+        tape.hold(average.untyped_storage().nbytes())
+    for parameter in model.parameters():
+        moment = parameter.untyped_storage().nbytes()
+        for size in (_STEP_BYTES, moment, moment):
+            tape.hold(size)
+    if backend == "cuda":
+        tape.hold(DEFAULT_GPU.workspace_bytes)
+
+
+def _normalised(values: Tensor, mean: Tensor) -> Tensor:
+    return (values - mean) / mean
+
+
+def _backward(loss: Tensor) -> None:
+    """``loss.backward()``, during which tensors still are the backend's."""
+    torch.autograd.Variable._execution_engine.run_backward(
+        (loss,), (torch.ones_like(loss),), False, False, (), allow_unreachable=True,
+        accumulate_grad=True,
+    )  # fmt: skip
+
+
+@torch.no_grad()
+def _update(parameters: list[Tensor]) -> None:
+    """Clip the gradients, take a step of AdamW, let go of them, average the weights."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    torch._foreach_mul_(gradients, torch.clamp(1 / (norm + 1e-6), max=1))
+    torch._fused_adamw_(
+        parameters, gradients, parameters, parameters, [], [], lr=0.0, beta1=0.0, beta2=0.0,
+        weight_decay=0.0, eps=0.0, amsgrad=False, maximize=False,
+    )  # fmt: skip
+    del gradients
+    for parameter in parameters:
+        parameter.grad = None
+    torch._foreach_lerp_(parameters, parameters, 0.01)
+
+
+@contextmanager
+def _quiet_checkpoints() -> Iterator[None]:
+    """Recomputed tensors are the backend's, saved ones are not: not to be compared."""
+    setattr(blocks, "checkpoint", partial(checkpoint, determinism_check="none"))  # noqa: B010
+    try:
+        yield
+    finally:
+        setattr(blocks, "checkpoint", checkpoint)  # noqa: B010
+
+
+def trace_config(config: ModelConfig, execution: Execution) -> StepTrace:
     """Trace a step of a model of this program."""
+    model = _model(config)
+    for module in model.modules():
+        if isinstance(module, Block):
+            module.recompute = execution.recompute
+            if isinstance(module.mixer, Performer):
+                module.mixer.keep_features = execution.recompute == "fast"
     return trace_step(
-        lambda: build(config),
-        batch=batch,
+        model,
+        execution,
         channels=config.in_channels,
         height=config.image_height,
         width=config.image_width,
     )
 
 
-def step_figures(config: ModelConfig) -> StepFigures:
-    """Return what a step of `config` needs for any batch, from traces of two batches.
-
-    After each event the allocated bytes are a + b · batch; the peak is the upper envelope of
-    these lines, of which few are ever on top.
-    """
-    small, large = (trace_config(config, batch) for batch in _BATCHES)
-    if len(small.running_bytes) != len(large.running_bytes):
-        raise RuntimeError("the order of operations depends on the batch")
-    lines = {
-        _line(small.batch, low, large.batch, high)
-        for low, high in zip(small.running_bytes, large.running_bytes, strict=True)
-    }
-    on_top = {max(lines, key=lambda line: line[0] + line[1] * batch) for batch in _ENVELOPE_BATCHES}
-    most = asdict(large.work)
-    lines_of = {
-        name: _line(small.batch, least, large.batch, most[name])
-        for name, least in asdict(small.work).items()
-    }
-    return StepFigures(
-        patch_size=config.patch_size,
-        tokens=config.grid[0] * config.grid[1],
-        parameters=small.parameters,
-        grey_parameters=count_parameters(replace(config, in_channels=1)),
-        peak_lines=tuple(sorted(on_top, key=lambda line: line[1])),
-        flops_per_image=lines_of["flops"][1],
-        convolution_flops_per_image=lines_of["convolution_flops"][1],
-        attention_flops_per_image=lines_of["attention_flops"][1],
-        moved_line=lines_of["moved_bytes"],
-        function_bytes_per_image=lines_of["function_bytes"][1],
-        kernels=small.work.kernels,
-    )
+@lru_cache(maxsize=2)
+def _model(config: ModelConfig) -> nn.Module:
+    with torch.device("meta"):
+        model = build(config)
+    for module in model.modules():
+        if isinstance(module, Block):
+            module.draws = False  # the state of a random generator is no tensor
+    return model
 
 
 def count_parameters(config: ModelConfig) -> int:
     """Return the number of weights of a model, without making them."""
     with torch.device("meta"):
         return sum(parameter.numel() for parameter in build(config).parameters())
-
-
-def _line(x_0: int, y_0: int, x_1: int, y_1: int) -> tuple[int, int]:
-    """Return (intercept, slope) through two points, rounded up to whole numbers."""
-    slope = -(-(y_1 - y_0) // (x_1 - x_0))
-    return y_0 - slope * x_0, slope
-
-
-def preset_figures(traced: Preset) -> PresetFigures:
-    """Trace a preset over its grid of patch sizes and token counts."""
-    steps = [
-        step_figures(
-            traced.model_config(
-                image_height=side,
-                image_width=side,
-                in_channels=BASIS_CHANNELS,
-                num_classes=BASIS_CLASSES,
-            )
-        )
-        for side in traced_sizes(traced)
-    ]
-    return PresetFigures(
-        options=model_options(traced), largest_side=LARGEST_SIDE, steps=tuple(steps)
-    )
-
-
-def _named_figures(name: str) -> PresetFigures:
-    # Without collection of garbage, which after every few operations takes as long as the tracing.
-    figures = preset_figures(preset(name))
-    gc.collect()
-    return figures
-
-
-def sources_digest() -> str:
-    """Return the SHA-256 of everything in ``vixtui/models`` that a trace depends on."""
-    import vixtui.models
-
-    digest = hashlib.sha256()
-    for path in sorted(Path(vixtui.models.__path__[0]).rglob("*.py")):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
-
-
-def main(arguments: list[str]) -> int:
-    """Check ``figures.json``, or make it anew with ``--write``; return the exit code."""
-    if arguments not in ([], ["--write"]):
-        print("usage: python -m vixtui.memory.trace [--write]", file=sys.stderr)
-        return ExitCode.USAGE
-    if not arguments:
-        stale = stale_presets(read_figures(), sources_digest())
-        print(f"traced from other sources: {', '.join(stale)}" if stale else "up to date")
-        return ExitCode.BUG if stale else ExitCode.OK
-    names, presets = list(all_presets()), {}
-    with ProcessPoolExecutor(usable_cores(), initializer=gc.disable) as pool:
-        for name, traced in zip(names, pool.map(_named_figures, names), strict=True):
-            presets[name] = traced
-            print(f"{len(presets)}/{len(names)} {name}", flush=True)
-    figures = Figures(torch=torch.__version__, sources=sources_digest(), presets=presets)
-    PATH.write_bytes(encode_figures(figures))
-    return ExitCode.OK
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
+from vixtui.memory.execution import Backend, Execution
 from vixtui.memory.figures import (
     BASIS_CHANNELS,
     BASIS_CLASSES,
     PresetFigures,
     StepFigures,
+    execution_of,
+    read_step,
 )
 from vixtui.models.config import ModelConfig
 from vixtui.planning.needs import PresetNeeds, changed_model, preset_figures
 from vixtui.planning.types import Question
 
-Trace = Callable[[ModelConfig], StepFigures]
-"""Traces a step of a model, as the engine can; planning cannot."""
+Trace = Callable[[ModelConfig, Backend], Mapping[Execution, StepFigures]]
+"""Traces a model in every way to compute it, as the engine can; planning cannot."""
 
 
 def traced_needs(trace: Trace, name: str, question: Question) -> PresetNeeds:
@@ -35,7 +38,8 @@ def traced_needs(trace: Trace, name: str, question: Question) -> PresetNeeds:
     """
     task, known = question.task, preset_figures(name)
     model = changed_model(name, task, question.changes)
-    step = trace(replace(model, in_channels=BASIS_CHANNELS, num_classes=BASIS_CLASSES))
+    basis = replace(model, in_channels=BASIS_CHANNELS, num_classes=BASIS_CLASSES)
+    steps = trace(basis, "cpu" if question.on_cpu else "cuda")
     return PresetNeeds(
         name,
         model,
@@ -43,23 +47,20 @@ def traced_needs(trace: Trace, name: str, question: Question) -> PresetNeeds:
         batch_size=question.step_images,
         on_cpu=question.on_cpu,
         figures=PresetFigures(
-            options=known.options, largest_side=known.largest_side, steps=(step,)
+            options=known.options,
+            largest_side=known.largest_side,
+            executions={execution: (step,) for execution, step in steps.items()},
         ),
     )
 
 
-def read_step(reply: Mapping[str, Any]) -> StepFigures:
+def read_trace(reply: Mapping[str, Any]) -> dict[Execution, StepFigures]:
     """Return the figures of an engine's answer.
 
     Raises:
         ValueError: when something is missing.
     """
     try:
-        values = {field.name: _frozen(reply[field.name]) for field in fields(StepFigures)}
-        return StepFigures(**values)
-    except KeyError as error:
+        return {execution_of(name): read_step(row) for name, row in reply["steps"].items()}
+    except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"the engine's answer is incomplete: {error}") from error
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(map(_frozen, value)) if isinstance(value, list) else value

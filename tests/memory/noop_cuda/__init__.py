@@ -28,7 +28,9 @@ _CHILD = """
 import json, os, runpy, sys
 import torch
 torch.backends.cudnn.enabled = False
+torch.set_num_threads(1)  # more would wait for each other, with nothing to do
 given = json.load(sys.stdin)
+sys.path.insert(0, os.path.dirname(sys.argv[1]))  # programs share parts
 print(json.dumps(runpy.run_path(sys.argv[1])["answer"](given)), flush=True)
 os._exit(0)  # libraries that clean up at exit would miss their driver
 """

@@ -7,19 +7,25 @@ import time
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
-from vixtui.models.vision_xformer import build
+from vixtui.engine.evaluate import predict_logits
+from vixtui.engine.inputs import Normalise
+from vixtui.engine.learner import Learner
 from vixtui.presets import preset
+from vixtui.runs.config import DataConfig, Plan, Recipe, RunConfig
+from vixtui.runs.weights import Preprocessing
 
-SIDE, CHANNELS, CLASSES, STEPS = 32, 3, 10, 3
+CHANNELS, CLASSES = 3, tuple("abcdefghij")
+PREPROCESSING = Preprocessing(mean=(0.5,) * CHANNELS, std=(0.2,) * CHANNELS)
+DEVICE = torch.device("cuda:0")
 
 
 def answer(cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return `peak_allocated`, `peak_reserved`, `trained` and the `events` for each case.
 
-    A case has a `preset`, `batch`, `bf16` and a `limit` in bytes or None. Events are recorded if
-    there is no limit: [block, size], or [block] when it is freed.
+    A case has a `preset`, the `side` of a picture, a `batch`, `precision` and a `limit` in bytes or
+    None; if not all at once, a `micro_batch`, and what to `recompute`. Events are recorded if there
+    is no limit: [block, size], or [block] when it is freed.
     """
     return [run(case) for case in cases]
 
@@ -32,7 +38,7 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
     if case["limit"] is None:
         torch.cuda.memory._record_memory_history(context=None, max_entries=10**6)
     try:
-        train(case["preset"], case["batch"], bf16=case["bf16"])
+        train(case)
         trained = True
     except torch.cuda.OutOfMemoryError:
         trained = False
@@ -58,21 +64,55 @@ def leave_empty() -> None:
         torch.cuda.empty_cache()
 
 
-def train(name: str, batch: int, *, bf16: bool) -> None:
-    """Take a few optimizer steps on pictures of random numbers."""
-    config = preset(name).model_config(
-        image_height=SIDE, image_width=SIDE, in_channels=CHANNELS, num_classes=CLASSES
+def train(case: dict[str, Any]) -> None:
+    """Make the engine's updates, with a validation among them."""
+    side, batch = case["side"], case["batch"]
+    learner = Learner(config(case, cutmix=0.5), PREPROCESSING, DEVICE)
+    learner.precision = case["precision"]
+    evaluated = 4 * learner.micro_batch
+    images = torch.zeros(max(batch, evaluated), CHANNELS, side, side, dtype=torch.uint8)
+    labels = torch.zeros(batch, dtype=torch.long)
+    normalise = Normalise(PREPROCESSING, DEVICE)
+    for step in range(3):
+        learner.combine(learner.accumulate(images[:batch], labels, step=step))
+        learner.apply(step=step, lr=1e-3)
+        if step == 1:
+            predict_logits(learner.averaged, images[:evaluated], normalise, batch_size=evaluated)
+
+
+def config(case: dict[str, Any], *, cutmix: float = 0.0) -> RunConfig:
+    """Return a run that needs no files."""
+    side, budget = case["side"], case.get("budget", 0)
+    return RunConfig(
+        id="run",
+        created="",
+        vixtui="",
+        preset=case["preset"],
+        seed=0,
+        model=preset(case["preset"]).model_config(
+            image_height=side, image_width=side, in_channels=CHANNELS, num_classes=len(CLASSES)
+        ),
+        data=DataConfig(
+            source="",
+            classes=CLASSES,
+            image_height=side,
+            image_width=side,
+            in_channels=CHANNELS,
+            fingerprint="",
+            train=case["batch"],
+            validation=0,
+            test=0,
+        ),
+        recipe=Recipe(epochs=1, batch_size=case["batch"], cutmix=cutmix),
+        plan=Plan(
+            device=str(DEVICE),
+            micro_batch=case.get("micro_batch", case["batch"]),
+            budget_bytes=budget,
+            predicted_peak_bytes=budget,
+            basis="",
+            recompute=case.get("recompute", "none"),
+        ),
     )
-    model = build(config).cuda().train()
-    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
-    images = torch.randn(batch, CHANNELS, SIDE, SIDE, device="cuda")
-    labels = torch.zeros(batch, dtype=torch.long, device="cuda")
-    for _ in range(STEPS):
-        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=bf16):
-            logits = model(images)
-        F.cross_entropy(logits.float(), labels).backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
 
 
 def recorded() -> list[list[int]]:

@@ -1,0 +1,169 @@
+"""Predicted memory beside what training really asks for, in one run of some minutes.
+
+    python benchmarks/memory.py [--configurations 200] [--traces 60]
+
+Needs no GPU: the engine's own steps run on torch's CUDA allocator over the no-op CUDA libraries of
+the tests, which want Linux, gcc and the CUDA build of torch. Everything about GPUs is predicted;
+checked against torch's CUDA allocator without a GPU. Writes ``results/memory.md``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "memory"))
+
+import allocator
+import memory_cpu
+import noop_cuda
+from training_cases import Memory, execution_of, model_of, predicted, real, sample, trained
+
+from vixtui.memory.allocator import Segments
+from vixtui.memory.cost import step_cost
+from vixtui.memory.figures import read_figures
+from vixtui.memory.trace import trace_config
+
+RESULTS = Path(__file__).parent / "results" / "memory.md"
+MARGIN = 1.03
+RECOMMEND_RUNS = 7
+Row = tuple[str, str, str]
+
+
+def rows(configurations: int, traces: int) -> Iterator[Row]:
+    """Yield (what, measured, target)."""
+    with tempfile.TemporaryDirectory() as folder:
+        cuda = noop_cuda.build(Path(folder))
+        cases = sample(configurations)
+        started = time.process_time()
+        found = [predicted(case) for case in cases]
+        seconds = (time.process_time() - started) / len(cases)
+        truth = list(real(cuda, cases))
+        yield from prediction_rows(found, truth)
+        for segments in Segments:
+            limits = [int(MARGIN * getattr(one, segments)) for one in found]
+            ran = sum(trained(cuda, cases, limits, segments))
+            yield (
+                f"{segments} segments, trained at prediction × {MARGIN}",
+                f"{ran} of {len(cases)}",
+                "all",
+            )
+        for segments in Segments:
+            yield from allocator.trace_rows(cuda, segments, traces, 1500)
+    yield from shipped_rows(cases)
+    yield from trace_rows(cases, seconds)
+    yield from cpu_rows()
+    yield recommend_row()
+
+
+def cpu_rows() -> Iterator[Row]:
+    """Yield how far the resident memory of engines on the processor is off."""
+    measured = list(memory_cpu.measured_rows(memory_cpu.CASES[::3]))
+    yield "CPU engines, whole resident memory", spread([row.whole_error for row in measured]), ""
+    growth = [row.growth_error for row in measured]
+    yield "CPU engines, growth of resident memory", spread(growth), "worst 8 %"
+
+
+def prediction_rows(found: Sequence[Memory], truth: Sequence[Memory]) -> Iterator[Row]:
+    """Yield how far predictions are off."""
+    for field, what, target in (
+        ("peak", "peak allocated", "median 1 %, worst 3 %"),
+        ("native", "smallest budget, native segments", "median 2 %, worst 5 %"),
+        ("expandable", "smallest budget, expandable segments", "median 2 %, worst 5 %"),
+    ):
+        errors = [
+            getattr(one, field) / getattr(other, field) - 1
+            for one, other in zip(found, truth, strict=True)
+        ]
+        yield what, spread(errors), target
+
+
+def spread(errors: Sequence[float]) -> str:
+    """Return median and worst of absolute errors, and the signed ends."""
+    sizes = list(map(abs, errors))
+    return (
+        f"median {statistics.median(sizes):.2%}, worst {max(sizes):.1%} "
+        f"({min(errors):+.1%} … {max(errors):+.1%})"
+    )
+
+
+def shipped_rows(cases: Sequence[dict[str, object]]) -> Iterator[Row]:
+    """Yield how far shipped figures are from live traces, at traced sizes and between."""
+    peaks: dict[bool, list[float]] = {True: [], False: []}
+    for case in cases:
+        config, execution = model_of(case), execution_of(case)
+        figures = read_figures().presets[str(case["preset"])]
+        micro, batch = int(str(case["micro_batch"])), int(str(case["batch"]))
+        cost = step_cost(figures, config, execution, micro_batch=micro, batch_size=batch)
+        script = trace_config(config, execution).script(accumulate=micro < batch)
+        (live,) = script.peaks([micro], block=512)
+        steps = figures.steps(execution)
+        traced = (config.patch_size, config.grid[0] * config.grid[1])
+        at_grid = traced in {(step.patch_size, step.tokens) for step in steps}
+        peaks[at_grid].append(cost.peak_bytes / live - 1)
+    for at_grid, target in ((True, "worst 1 %"), (False, "worst 3 %")):
+        where = "at traced sizes" if at_grid else "between"
+        if peaks[at_grid]:
+            yield f"shipped peaks and live traces, {where}", spread(peaks[at_grid]), target
+
+
+def trace_rows(cases: Sequence[dict[str, object]], seconds: float) -> Iterator[Row]:
+    """Yield how long a trace takes, once torch is loaded."""
+    taken = []
+    for case in cases[:20]:
+        started = time.process_time()
+        trace_config(model_of(case), execution_of(case))
+        taken.append(time.process_time() - started)
+    yield "live trace, warm, CPU time", f"worst of 20: {max(taken):.2f} s", "2 s"
+    yield "live trace and three searches, CPU time", f"mean {seconds:.2f} s", ""
+
+
+def recommend_row() -> Row:
+    """Return how long `vixtui recommend` takes from a cold start."""
+    command = [sys.executable, "-m", "vixtui", "recommend", "--budget", "4GB", "--json"]
+    taken = []
+    for _ in range(RECOMMEND_RUNS):
+        started = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        taken.append(time.perf_counter() - started)
+    measured = f"median {statistics.median(taken):.2f} s, best {min(taken):.2f} s"
+    return "vixtui recommend, cold", measured, "0.40 s"
+
+
+def main() -> None:
+    """Print the table and write the result file."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--configurations", type=int, default=200)
+    parser.add_argument("--traces", type=int, default=60, help="random traces for the allocator")
+    options = parser.parse_args()
+    if reason := noop_cuda.missing():
+        sys.exit(reason)
+    lines = [
+        f"{platform.platform()}, Python {platform.python_version()}, torch {version('torch')}",
+        "",
+        f"{'what':50} {'measured':>52} {'target':>22}",
+    ]
+    print("\n".join(lines))
+    for row in rows(options.configurations, options.traces):
+        lines.append("{:50} {:>52} {:>22}".format(*row))
+        print(lines[-1], flush=True)
+    RESULTS.write_text(
+        f"# benchmarks/memory.py, {datetime.date.today()}\n\n"
+        f"{options.configurations} trainings of all presets: fp32 and bf16, every level of "
+        "recomputing, batches up to 128,\na third of them in two micro-batches; three updates and "
+        "a validation of the engine's own.\nPredicted; checked against torch's CUDA allocator "
+        "without a GPU.\n\n```\n" + "\n".join(lines) + "\n```\n"
+    )
+
+
+if __name__ == "__main__":
+    main()
