@@ -26,7 +26,7 @@ def traced_sizes(preset: Preset, backend: Backend) -> tuple[int, ...]:
     if preset.options["embedding"] in ("conv", "conv-pool"):
         patches += [smallest * 2, smallest * 8]
     if backend == "cpu" and aim >= _MANY_TOKENS:
-        patches, sides = [patch for patch in patches if patch != smallest * 16], []
+        patches.remove(smallest * 16)
     for patch in (*patches, largest):
         if patch <= largest:
             sides += [patch * aim, patch * (2 * aim - 1)]
