@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -69,13 +67,6 @@ def _high_water_bytes() -> int:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     return int(psutil.Process().memory_info().rss)
-
-
-def give_back_freed_memory() -> None:
-    """Give the system what this process has freed, where the C library can (glibc)."""
-    if sys.platform == "linux":
-        with suppress(OSError, AttributeError):
-            ctypes.CDLL(None).malloc_trim(0)
 
 
 # Of torch's CPU allocator, Apple's and other drivers, the C++ library, CUDA's BLAS, and oneDNN,

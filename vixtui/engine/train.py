@@ -11,8 +11,9 @@ import time
 
 import psutil
 
+from vixtui.engine import heap
 from vixtui.engine.clock import RunClock
-from vixtui.engine.device import give_back_freed_memory, peak_memory_bytes, select
+from vixtui.engine.device import peak_memory_bytes, select
 from vixtui.engine.distributed import ALONE, Group
 from vixtui.engine.final_test import score_kept_weights
 from vixtui.engine.intake import Intake, take_in
@@ -67,6 +68,8 @@ def train(
     )
     meter = EnergyMeter(_metered(config, group))
     pictures = _load_pictures(run, config, clock, reporter)
+    if device.type == "cpu":
+        heap.set_small_blocks_apart(config.model.num_blocks)
     setup = Setup(run, config, pictures, device, reporter, group)
     if setup.resumed:
         clock.go_on_from(setup.state.elapsed_seconds)
@@ -148,7 +151,7 @@ def _load_pictures(
 ) -> Intake:
     started = time.perf_counter()
     pictures = take_in(config, run.split_path, warn=reporter.warn)
-    give_back_freed_memory()  # of decoding, whose threads are not those of training
+    heap.give_back_freed_memory()  # of decoding, whose threads are not those of training
     # The clock of a run does not count its test, nor what is read for it.
     clock.leave_out(pictures.test_seconds)
     reporter.write(
