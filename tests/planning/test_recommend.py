@@ -147,14 +147,14 @@ def test_a_plain_vit_that_does_not_fit_is_shown_with_what_it_needs() -> None:
 
 def test_where_nothing_fits_the_largest_pictures_that_would() -> None:
     task = replace(CIFAR, image_height=512, image_width=512, images=200)
-    question = Question(task=task, budget=cpu(1 * GB))
+    question = Question(task=task, budget=cpu(9 * GB // 10))
     names = [entry.preset for entry in consider_all(question, KNOWLEDGE)]
     assert not any(entry.fits for entry in consider_all(question, KNOWLEDGE))
     found = largest_pictures_that_fit(question, names, KNOWLEDGE)
     assert found is not None
     side, name = found
     smaller = replace(task, image_height=side, image_width=side)
-    assert considered(name, 1 * GB, task=smaller).fits
+    assert considered(name, 9 * GB // 10, task=smaller).fits
     assert largest_pictures_that_fit(replace(question, budget=cpu(10**6)), names, KNOWLEDGE) is None
 
 

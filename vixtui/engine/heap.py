@@ -24,8 +24,8 @@ def set_small_blocks_apart(layers: int) -> None:
     """Free many small blocks of every size in a row, which later small objects will fill.
 
     The small objects that go with a tensor live as long as the graph. Otherwise they come to lie
-    between the tensors, where they keep freed blocks from joining: peak resident memory was 1.1 to
-    1.4 times what tensors take, and is 0.95 to 1.05 times that with them apart.
+    between the tensors, where they keep freed blocks from joining: a step of a Hybrid ViN raised
+    resident memory by 1.28 times what its tensors take, and by 1.01 times that with them apart.
 
     Args:
         layers: blocks of the model; a graph has some objects for each.

@@ -12,6 +12,7 @@ from vixtui.data.tensors import Images
 from vixtui.engine import calibrate, evaluate
 from vixtui.engine.distributed import Group
 from vixtui.engine.half import half_precision_works
+from vixtui.engine.heap import set_small_blocks_apart
 from vixtui.engine.inputs import Normalise, measure
 from vixtui.engine.intake import Intake
 from vixtui.engine.learner import Learner, Update
@@ -31,7 +32,8 @@ from vixtui.runs.config import RunConfig
 from vixtui.runs.directory import RunDirectory
 from vixtui.runs.weights import Preprocessing
 
-# Pictures that a forward pass without gradient has room for, by those that training has.
+# Pictures that a forward pass without gradient has room for, by those that training has. On the CPU
+# no more are evaluated at once: it would be no faster, and needs larger blocks than are free.
 _EVALUATED_PER_LEARNED = 4
 # Pictures a process, by which half precision is judged.
 _COMPARED = 4
@@ -119,6 +121,8 @@ class Setup:
         plan, state, seconds = self.config.plan, self.state, 0.0
         # brings all libraries into memory
         self._try_update(state.precision, pictures=self.group.size)
+        if self.device.type == "cpu":
+            set_small_blocks_apart(self.config.model.num_blocks)
         limit_memory(self.device, plan.budget_bytes)
         if self.resumed:
             self.learner.micro_batch = state.micro_batch or self.learner.micro_batch
@@ -234,7 +238,8 @@ class Setup:
             self._on_memory_ran_out(*agreed)
 
     def _evaluated_at_once(self) -> int:
-        return _EVALUATED_PER_LEARNED * self.learner.micro_batch
+        factor = 1 if self.device.type == "cpu" else _EVALUATED_PER_LEARNED
+        return factor * self.learner.micro_batch
 
     def _on_memory_ran_out(self, micro_batch: int, recompute: Recompute) -> None:
         step = self.state.step

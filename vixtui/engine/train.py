@@ -68,8 +68,6 @@ def train(
     )
     meter = EnergyMeter(_metered(config, group))
     pictures = _load_pictures(run, config, clock, reporter)
-    if device.type == "cpu":
-        heap.set_small_blocks_apart(config.model.num_blocks)
     setup = Setup(run, config, pictures, device, reporter, group)
     if setup.resumed:
         clock.go_on_from(setup.state.elapsed_seconds)
