@@ -22,7 +22,7 @@ from vixtui.runs.lessons import Lesson
 MB = 10**6
 CIFAR = Task(image_height=96, image_width=96, in_channels=3, num_classes=10, images=2000)
 KNOWLEDGE = Knowledge(accuracies={}, speeds=(), throughput=device_throughput("cpu", 1))
-BUDGET = 1200 * MB
+BUDGET = 1050 * MB
 
 
 def needs_of(task: Task = CIFAR, *, on_cpu: bool = True) -> PresetNeeds:

@@ -14,6 +14,8 @@ _MIB = 2**20
 # Addresses that a process reserves and hardly uses: modules loaded late and the C library's heaps
 # took 28 MiB when measured, and a thread's stack is 8 MiB.
 _UNUSED_BYTES, _STACK_BYTES = 64 * _MIB, 8 * _MIB
+# Trials do without these: the heap keeps what it once had, and others need some, too.
+_RESERVE_BYTES = 24 * _MIB
 
 
 def limit_memory(device: torch.device, budget_bytes: int) -> None:
@@ -46,4 +48,13 @@ def _limit_addresses(budget_bytes: int) -> None:
     growth = max(0, budget_bytes - used.rss) + _UNUSED_BYTES + usable_cores() * _STACK_BYTES
     earlier, highest = resource.getrlimit(resource.RLIMIT_AS)
     limits = [used.vms + growth, *(at for at in (earlier, highest) if at != resource.RLIM_INFINITY)]
-    resource.setrlimit(resource.RLIMIT_AS, (min(limits), highest))
+    resource.setrlimit(resource.RLIMIT_AS, (min(limits) - _RESERVE_BYTES, highest))
+
+
+def release_reserve(device: torch.device) -> None:
+    """Allow the whole budget; to be called once after `limit_memory`, when the trials are over."""
+    if device.type == "cpu" and sys.platform == "linux":
+        import resource
+
+        limit, highest = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (limit + _RESERVE_BYTES, highest))

@@ -10,6 +10,7 @@ from typing import TypeVar
 import torch
 
 from vixtui.engine.device import out_of_memory
+from vixtui.engine.heap import give_back_freed_memory
 from vixtui.engine.learner import Learner
 from vixtui.errors import DoesNotFitError
 from vixtui.models.config import Recompute
@@ -72,5 +73,7 @@ class Recovery:
         if self._device.type != "cpu":
             time.sleep(_LET_GO_SECONDS)
         gc.collect()
-        if self._device.type != "cpu":
+        if self._device.type == "cpu":
+            give_back_freed_memory()
+        else:
             torch.get_device_module(self._device).empty_cache()

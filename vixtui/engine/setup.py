@@ -16,7 +16,7 @@ from vixtui.engine.heap import set_small_blocks_apart
 from vixtui.engine.inputs import Normalise, measure
 from vixtui.engine.intake import Intake
 from vixtui.engine.learner import Learner, Update
-from vixtui.engine.limit import limit_memory
+from vixtui.engine.limit import limit_memory, release_reserve
 from vixtui.engine.recovery import LEVELS, Recovery
 from vixtui.engine.reporter import Reporter
 from vixtui.engine.seeding import balanced_order, epoch_order
@@ -149,6 +149,7 @@ class Setup:
         if len(self.pictures.validation.labels):
             some = self.pictures.validation.images[: self._evaluated_at_once()]
             self.logits(self.learner.averaged, some)
+        release_reserve(self.device)
         return seconds
 
     def order(self, epoch: int) -> torch.Tensor:
