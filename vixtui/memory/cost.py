@@ -98,6 +98,9 @@ def step_cost(
     function_bytes = parabola(lambda step: step.function_bytes_per_image)
     passes = -(-batch_size // micro_batch)
     kernels = round(parabola(lambda step: step.kernels)) * passes
+    # What a pass moves besides its pictures is little, and could come out below nothing.
+    moved_a_pass = max(0.0, parabola(lambda step: step.moved_line[0]))
+    moved_otherwise = parabola(lambda step: step.moved_bytes(0, batch_size))
     peak_bytes = round(_BYTES_A_PARAMETER * parameters + max(0, activations))
     extra = total(line, lambda step: step.extra_bytes(micro_batch))
     return StepCost(
@@ -105,7 +108,7 @@ def step_cost(
         peak_bytes=peak_bytes,
         budget_bytes=peak_bytes + max(0, round(extra)),
         flops=round(flops_per_image) * batch_size,
-        moved_bytes=round(parabola(lambda step: step.moved_bytes(passes, batch_size))),
+        moved_bytes=round(moved_a_pass * passes + moved_otherwise),
         kernels=kernels + round(parabola(lambda step: step.update_kernels)),
         convolution_flops=round(convolution_flops) * batch_size,
         attention_flops=round(attention_flops) * batch_size,
