@@ -73,6 +73,9 @@ def train(case: dict[str, Any]) -> None:
     images = torch.zeros(max(batch, evaluated), CHANNELS, side, side, dtype=torch.uint8)
     labels = torch.zeros(batch, dtype=torch.long)
     normalise = Normalise(PREPROCESSING, DEVICE)
+    # As the engine does, first an update of one picture, which loads what libraries need.
+    learner.accumulate(images[:1], labels[:1], step=0)
+    learner.forget()
     for step in range(3):
         learner.combine(learner.accumulate(images[:batch], labels, step=step))
         learner.apply(step=step, lr=1e-3)
