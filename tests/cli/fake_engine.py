@@ -11,12 +11,12 @@ import os
 import signal
 import sys
 import time
-from dataclasses import asdict, replace
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import psutil
 
-from vixtui.memory.figures import read_figures
+from vixtui.memory.figures import execution_name, read_figures
 from vixtui.models.config import ModelConfig
 from vixtui.runs import events
 from vixtui.runs.control import Inbox
@@ -126,11 +126,17 @@ def rates(product_flops: float) -> dict:
 
 
 def traced(model: ModelConfig) -> dict:
-    """Return made-up figures of a step: those of a preset's, with ten times the memory."""
-    known = read_figures().presets["vit:tiny"].steps[0]
-    lines = tuple((10 * low, 10 * slope) for low, slope in known.peak_lines)
-    tokens = model.grid[0] * model.grid[1]
-    return asdict(replace(known, patch_size=model.patch_size, tokens=tokens, peak_lines=lines))
+    """Return made-up figures of all ways on the CPU: a preset's, with ten times the memory."""
+    tokens, found = model.grid[0] * model.grid[1], {}
+    for way, steps in read_figures().presets["vit:tiny"].executions.items():
+        if way.backend == "cpu":
+            peaks = {
+                name: tuple(10 * peak for peak in getattr(steps[0], name))
+                for name in ("peaks", "part_peaks")
+            }
+            step = replace(steps[0], patch_size=model.patch_size, tokens=tokens, **peaks)
+            found[execution_name(way)] = astuple(step)
+    return found
 
 
 def answer(question: dict) -> None:
@@ -150,7 +156,7 @@ def answer(question: dict) -> None:
         broken = os.environ.get("FAKE_ENGINE") == "broken"
         return _say("result", torch="2.14.1", rates=[rates(0.0 if broken else 1.04e11)])
     if question["ask"] == "trace":
-        return _say("result", step=traced(ModelConfig.from_dict(question["model"])))
+        return _say("result", steps=traced(ModelConfig.from_dict(question["model"])))
     predictions = []
     for number, path in enumerate(question["paths"], start=1):
         readable = Path(path).read_bytes().startswith((b"picture", b"\x89PNG"))
