@@ -33,7 +33,7 @@ from vixtui.models.vision_xformer import build
 from vixtui.runs.config import Recipe
 
 # The engine evaluates this many micro-batches at once.
-_EVALUATION_FACTOR = 4
+_EVALUATION_FACTOR: dict[Backend, int] = {"cpu": 1, "cuda": 4}
 # How pictures are changed matters little; the strongest changes depend on what is drawn.
 _RECIPE = Recipe(epochs=1)
 _STEP_BYTES = 4
@@ -51,7 +51,7 @@ class StepTrace:
         inputs, learning: of a micro-batch.
         gradients: (position in `learning`, block) of each gradient that is finished there.
         updating: what follows the last micro-batch.
-        evaluation: of four micro-batches at once.
+        evaluation: of as many pictures as the engine evaluates at once.
         work: of a micro-batch.
         update_work: of what follows the last one.
     """
@@ -255,7 +255,7 @@ def _evaluation(
     for tensor in (*model.parameters(), *model.buffers()):
         tape.see(tensor)
     tape.cut()
-    shape = _EVALUATION_FACTOR * BATCH, channels, height, width
+    shape = _EVALUATION_FACTOR[backend] * BATCH, channels, height, width
     mean = torch.empty(channels, 1, 1, device="meta")
     with torch.no_grad(), tape, Emulation(tape, backend):
         # In one expression: nothing but the model holds what it is given.
