@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -108,6 +109,39 @@ def _(place: Place) -> Verdict:
     done = place.finish(process, started)
     line = done.line("error", "folder of the run is gone")
     return Verdict(line, done.code, done.code == 6 and bool(line))
+
+
+@situation("stale lock of a dead process, clock set back by a day", "no obstacle; not “starting”")
+def _(place: Place) -> Verdict:
+    process, started = start_training(place, epochs=200)
+    kill_engine(place, after=2)
+    place.finish(process, started)
+    run, tomorrow = place.run(), time.time() + 86400
+    for path in run.path.iterdir():
+        os.utime(path, (tomorrow, tomorrow))
+    locked, state = run.lock_path.exists(), run.state()
+    resumed, again = start(place, "runs", "resume", "run")
+    while not run.alive() and resumed.poll() is None:
+        time.sleep(0.05)
+    stopped = place.vixtui("runs", "stop", "run")
+    done = place.finish(resumed, again)
+    said = f"before: {state}; resumed at step {place.event(RunStarted).resumed_step}"
+    good = locked and state == "lost" and (stopped.code, done.code) == (0, 0)
+    return Verdict(said, done.code, good)
+
+
+@situation("read-only home", "one line, exit 6; what only reads goes on")
+def _(place: Place) -> Verdict:
+    with small_disk(place.home, 60):
+        place.train(name="first")
+        subprocess.run(["mount", "-o", "remount,ro", str(place.home)], check=True)
+        before = digest(place.run("first").model_path)
+        done, listed = place.train(), place.vixtui("runs", "list")
+        answered = place.predict(place.pictures / "val")
+        same = digest(place.run("first").model_path) == before
+    line = done.line("error")
+    good = done.code == 6 and "not writable" in line and same
+    return Verdict(line, done.code, good and {listed.code, answered.code} == {0})
 
 
 @situation("loss explodes", "back to the last good state at a lower rate, or stop with advice")

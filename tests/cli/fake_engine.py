@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 
+from vixtui.errors import VixtuiError
 from vixtui.memory.figures import execution_name, read_figures
 from vixtui.models.config import ModelConfig
 from vixtui.runs import events
@@ -34,7 +35,10 @@ def train(run: RunDirectory, behaviour: str) -> None:
     if behaviour == "broken":
         print("cannot start")
         sys.exit(3)
-    acquire(run.lock_path)
+    try:
+        acquire(run.lock_path)
+    except VixtuiError as error:
+        sys.exit(error.exit_code)
     writer = events.EventWriter(run.events_path)
 
     def write(kind: type[events.Event], **values: object) -> None:

@@ -75,6 +75,16 @@ def test_a_run_is_starting_for_a_minute_and_then_lost(make_run: MakeRun) -> None
     assert run.state() == "lost"
 
 
+def test_a_clock_that_was_set_back_starts_no_run_again(make_run: MakeRun) -> None:
+    run = make_run("a-run")
+    age(run.config_path, -5)
+    assert run.state() == "starting"
+    age(run.config_path, -3600)
+    assert run.state() == "lost"
+    acquire(run.lock_path)
+    assert run.state() == "starting"
+
+
 def test_a_run_at_work_is_in_the_phase_its_log_says(make_run: MakeRun) -> None:
     run = make_run("a-run")
     acquire(run.lock_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -19,7 +20,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from vixtui.errors import UsageError
+from vixtui.errors import DiskError, ExitCode, UsageError
 from vixtui.runs.lock import acquire, owner_alive, release
 
 
@@ -97,7 +98,10 @@ def test_a_clock_that_is_set_kills_no_owner(lock: Path, monkeypatch: pytest.Monk
     assert owner_alive(lock)
 
 
-@pytest.mark.parametrize(("silent_seconds", "alive"), [(500, True), (700, False), (None, False)])
+@pytest.mark.parametrize(
+    ("silent_seconds", "alive"),
+    [(500, True), (-5, True), (700, False), (-700, False), (None, False)],
+)
 def test_an_owner_on_another_host_is_alive_while_its_log_grows(
     lock: Path, silent_seconds: int | None, alive: bool
 ) -> None:
@@ -123,6 +127,32 @@ def test_of_many_at_once_one_becomes_the_owner(lock: Path) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(attempt, range(8))) == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.EROFS, "not writable"), (errno.EACCES, "not writable"),
+        (errno.ENOENT, "not writable"), (errno.ENOSPC, "the disk is full"),
+        (errno.EIO, "cannot write"),
+    ],
+)  # fmt: skip
+def test_a_lock_that_cannot_be_written_is_not_taken(
+    lock: Path, monkeypatch: pytest.MonkeyPatch, number: int, words: str
+) -> None:
+    really_open = os.open
+
+    def refuse(path: object, flags: int, *rest: int, **more: Any) -> int:
+        if flags & os.O_CREAT:
+            raise OSError(number, os.strerror(number), path)
+        return really_open(path, flags, *rest, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refuse)
+        with pytest.raises(DiskError, match=words) as caught:
+            acquire(lock)
+    assert caught.value.exit_code == ExitCode.DISK
+    assert list(lock.parent.iterdir()) == []
 
 
 ANY = st.none() | st.integers() | st.floats() | st.text() | st.lists(st.integers())

@@ -65,10 +65,18 @@ def list_(json: Json = False) -> None:
 @app.command(epilog="Example: vixtui cache clear")
 def clear(json: Json = False) -> None:
     """Remove all of it; the next run of a folder decodes its pictures again."""
-    from vixtui.data.cache_folder import clear_cache
-    from vixtui.text import format_bytes
+    from vixtui.data.cache_folder import cache_files, clear_cache
+    from vixtui.errors import DiskError
+    from vixtui.paths import cache_dir
+    from vixtui.text import counted, format_bytes
 
     freed = clear_cache()
+    if left := len(cache_files()):
+        raise DiskError(
+            f"{counted(left, 'file')} cannot be removed, {format_bytes(freed)} freed",
+            where=cache_dir(),
+            remedy="is the folder read-only, or a file in use?",
+        )
     if json:
         output.print_json({"freed_bytes": freed})
     else:

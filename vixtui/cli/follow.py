@@ -12,7 +12,14 @@ from types import FrameType
 from typing import Protocol
 
 from vixtui.cli.narrate import note
-from vixtui.errors import BY_EXIT_CODE, DiskError, DoesNotFitError, ExitCode, VixtuiError
+from vixtui.errors import (
+    BY_EXIT_CODE,
+    DiskError,
+    DoesNotFitError,
+    ExitCode,
+    UsageError,
+    VixtuiError,
+)
 from vixtui.hardware.cgroup import oom_kills
 from vixtui.runs.control import send
 from vixtui.runs.describe import death_text, was_killed
@@ -139,6 +146,12 @@ def _died(
     what = death_text(code, oom_killed=oom_killed)
     if not run.path.is_dir():
         return DiskError("the folder of the run is gone", where=run.path)
+    if code == ExitCode.USAGE and run.alive():
+        return UsageError(
+            "another process works on this run",
+            where=run.id,
+            remedy=f"watch it with: vixtui attach {run.id}",
+        )
     if code == ExitCode.DISK:
         built = progress.model
         kept = f"kept epoch {saved.step // built.steps_per_epoch}; " if saved and built else ""

@@ -35,18 +35,22 @@ ModelArgument = Annotated[
 def warm_engine() -> Iterator[Engine]:
     """Yield an engine that answers questions; what it says on stderr is kept if it fails badly.
 
+    A home that cannot be written keeps nobody from asking: then nothing is kept.
+
     Raises:
         VixtuiError: naming the kept log, when the engine had a bug or died.
     """
-    from vixtui.files import disk_error
     from vixtui.runs.process import Engine
 
     log = home() / f"engine-{os.getpid()}.txt"
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
-        engine = Engine(log)
-    except OSError as error:
-        raise disk_error(error, log) from error
+        log.touch()
+    except OSError:
+        with Engine() as engine:
+            yield engine
+        return
+    engine = Engine(log)
     keep = False
     try:
         with engine:

@@ -104,7 +104,7 @@ class RunDirectory:
         if progress.ended or self.alive():
             return progress.phase
         try:
-            age = time.time() - self.config_path.stat().st_mtime
+            age = abs(time.time() - self.config_path.stat().st_mtime)  # clocks are set back, too
         except OSError:
             age = _STARTING_SECONDS
         return "starting" if not progress.events and age < _STARTING_SECONDS else "lost"
@@ -220,6 +220,7 @@ def rename_run(run: RunDirectory, name: str) -> RunDirectory:
 
     Raises:
         UsageError: for an unusable or taken name, a run at work or a damaged ``run.toml``.
+        DiskError: when the disk refuses; the run keeps its name.
     """
     check_run_name(name)
     refuse_if_alive(run)
@@ -230,7 +231,11 @@ def rename_run(run: RunDirectory, name: str) -> RunDirectory:
     except OSError as error:
         raise disk_error(error, target) from error
     renamed = RunDirectory(target)
-    write_config(renamed.config_path, replace(config, id=name))
+    try:
+        write_config(renamed.config_path, replace(config, id=name))
+    except DiskError:
+        target.rename(run.path)
+        raise
     # Its time tells when the run was made.
     os.utime(renamed.config_path, ns=(written, written))
     return renamed
