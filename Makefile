@@ -23,8 +23,10 @@ demo: $(VENV)/.installed ## probe, recommend, train on built-in digits, evaluate
 test: $(VENV)/.installed-dev ## the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-soak: $(VENV)/.installed-dev ## 10,000 damaged inputs a reader, 20 deaths a run
+soak: $(VENV)/.installed-dev ## 10,000 damaged inputs a reader, by coverage too; 20 deaths a run
 	$(BIN)/python -m pytest -n 2 --hypothesis-profile=soak $(FUZZED) tests/engine/test_survival.py
+	@$(BIN)/python -m pip install --quiet --only-binary atheris -c constraints.txt -e '.[fuzz]' 2>/dev/null || true
+	$(BIN)/python tests/fuzz/readers.py
 
 test-light: $(LIGHT)/.installed ## the tests that need no torch, in an environment without it
 	$(LIGHT)/bin/python -m pytest
