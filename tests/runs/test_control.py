@@ -32,6 +32,13 @@ def age(path: Path) -> None:
     os.utime(path, (then, then))
 
 
+def test_a_file_of_any_size_is_no_command(control: Path) -> None:
+    inbox = Inbox(control, since=0)
+    control.touch()
+    os.truncate(control, 2**40)
+    assert inbox.poll() is None
+
+
 @pytest.mark.parametrize("command", get_args(Command))
 def test_each_command_is_seen_once(control: Path, command: Command) -> None:
     inbox = Inbox(control, since=time.time())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,14 @@ WHOLE: dict[str, Any] = {
 
 def _changed(**values: object) -> dict[str, Any]:
     return deepcopy(WHOLE) | values
+
+
+def test_a_file_of_any_size_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "evaluation.json"
+    path.touch()
+    os.truncate(path, 2**40)
+    with pytest.raises(DataError, match="unreadable test results: too large"):
+        read_evaluation(path)
 
 
 def test_names_are_safe_to_show() -> None:

@@ -176,6 +176,13 @@ def test_a_damaged_lock_has_no_owner(tmp_path: Path, content: bytes | str) -> No
     assert not owner_alive(path)
 
 
+def test_a_lock_of_any_size_has_no_owner(lock: Path) -> None:
+    lock.touch()
+    os.truncate(lock, 2**40)
+    assert not owner_alive(lock)
+    acquire(lock)
+
+
 def test_the_lock_can_be_taken_in_a_child_that_then_dies(lock: Path) -> None:
     code = "import sys, pathlib; from vixtui.runs.lock import acquire; acquire(pathlib.Path({!r}))"
     subprocess.run([sys.executable, "-c", code.format(str(lock))], check=True)

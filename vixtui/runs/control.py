@@ -11,6 +11,7 @@ from typing import Literal, get_args
 from vixtui.files import write_atomically
 
 Command = Literal["pause", "resume", "stop", "save"]
+_MAX_BYTES = 10_000
 
 
 def send(path: Path, command: Command) -> None:
@@ -40,7 +41,7 @@ class Inbox:
             # What is read and what is marked as seen is one file, even if the next comes now.
             with self._path.open("rb") as file:
                 self._seen = _identity(os.fstat(file.fileno()))
-                command = json.loads(file.read())["cmd"]
+                command = json.loads(file.read(_MAX_BYTES))["cmd"]
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
         return command if command in get_args(Command) else None

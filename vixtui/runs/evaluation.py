@@ -12,6 +12,7 @@ from vixtui.errors import DataError
 from vixtui.text import safe
 
 SCHEMA_VERSION = 1
+_MAX_BYTES = 400_000_000  # the confusions of 10,000 classes fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,8 @@ def read_evaluation(path: Path) -> Evaluation | None:
         DataError: when they are damaged.
     """
     try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise ValueError("too large")
         values = json.loads(path.read_bytes())
     except FileNotFoundError:
         return None

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _SILENCE_SECONDS = 600.0
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _SAME_SECONDS = 2
+_MAX_BYTES = 10_000
 
 
 def owner_alive(path: Path) -> bool:
@@ -30,7 +31,8 @@ def owner_alive(path: Path) -> bool:
     import psutil
 
     try:
-        owner = json.loads(path.read_bytes())
+        with path.open("rb") as file:
+            owner = json.loads(file.read(_MAX_BYTES))
         if isinstance(owner["host"], str) and owner["host"] != socket.gethostname():
             age = time.time() - path.with_name("events.jsonl").stat().st_mtime
             return abs(age) < _SILENCE_SECONDS  # a clock may have been set back since
