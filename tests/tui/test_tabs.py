@@ -10,6 +10,7 @@ import tui_engine
 import tui_fakes
 from PIL import Image
 
+from vixtui.errors import DiskError
 from vixtui.runs import events as e
 from vixtui.runs.directory import RunDirectory, list_runs
 from vixtui.tui.screens.dialogs import ChoiceDialog, PromptDialog
@@ -278,6 +279,33 @@ async def test_leaving_a_training_asks(make_app, until, monkeypatch, keys, stays
 
             control.send(run.control_path, "stop")
             await until(pilot, lambda: run.state() == "stopped")
+
+
+async def test_a_stop_that_cannot_be_written_keeps_the_screens_open(
+    make_app, until, monkeypatch
+) -> None:
+    from vixtui.runs import control
+
+    def refuse(path, command) -> None:
+        raise DiskError("the disk is full", where=path)
+
+    monkeypatch.setenv("FAKE_STEP_SECONDS", "0.05")
+    monkeypatch.setenv("FAKE_EPOCHS", "100000")
+    async with make_app().run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: pilot.app.screen.outlook is not None)
+        await pilot.press("enter")
+        await until(pilot, lambda: getattr(pilot.app.screen, "state", "") == "training")
+        with monkeypatch.context() as patch:
+            patch.setattr(control, "send", refuse)
+            await pilot.press("q")
+            await until(pilot, lambda: isinstance(pilot.app.screen, ChoiceDialog))
+            await pilot.press("down", "enter")
+            await until(pilot, lambda: "the disk is full" in _told(pilot))
+        assert pilot.app.is_running
+        run = list_runs()[0]
+        assert run.state() == "training"
+        control.send(run.control_path, "stop")
+        await until(pilot, lambda: run.state() == "stopped")
 
 
 async def test_help_explains_keys_and_numbers(make_app, until, shown) -> None:

@@ -223,7 +223,11 @@ class VixtuiApp(App[None]):
             if answer == "keep":
                 self._leave(f"{live.id} goes on. Look at it again with: vixtui attach {live.id}")
             elif answer == "stop":
-                control.send(live.control_path, "stop")
+                try:
+                    control.send(live.control_path, "stop")
+                except VixtuiError as error:
+                    self.notify(error.message, title="Not stopped", severity="error", markup=False)
+                    return
                 self._leave(f"{live.id} saves and stops. Go on with: vixtui runs resume {live.id}")
 
         self.push_screen(
