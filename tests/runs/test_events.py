@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import math
+import os
+import tracemalloc
 from dataclasses import fields
 from pathlib import Path
 from typing import IO, Any
@@ -125,6 +127,20 @@ def test_a_torn_last_line_waits_and_the_next_writer_cuts_it_off(tmp_path: Path) 
     writer.close()
     assert tail.poll() == [e.Resumed(seq=1, t=3.0, step=1)]
     assert [event.seq for event in e.read_events(path)] == [0, 1]
+
+
+def test_a_line_without_end_takes_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.touch()
+    os.truncate(path, 300_000_000)
+    with path.open("ab") as log:
+        log.write(b"\n" + e.encode(e.Paused(seq=0, t=1.0, step=7)))
+    tracemalloc.start()
+    try:
+        assert [event.seq for event in e.EventTail(path).poll()] == [0]
+        assert tracemalloc.get_traced_memory()[1] < 100_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_line_that_grows_is_read_once_it_is_whole(tmp_path: Path) -> None:

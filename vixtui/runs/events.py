@@ -21,6 +21,7 @@ VERSION = 1
 _MAX_NUMBER = 2**63
 _MAX_TIME = 32_503_680_000
 _TAIL_BYTES = 20_000
+_MAX_LINE_BYTES = 10_000_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -322,7 +323,7 @@ class EventWriter:
         content = self._file.read()
         self._size = content.rfind(b"\n") + 1
         self._file.truncate(self._size)
-        lines = content[: self._size].splitlines()
+        lines = content[: self._size].split(b"\n")
         events = [event for line in lines if (event := decode(line))]
         self._seq = events[-1].seq + 1 if events else 0
 
@@ -363,15 +364,16 @@ class EventTail:
 
     def poll(self) -> list[Event]:
         """Return new whole events, oldest first; an unfinished last line waits for next time."""
-        try:
-            with self._path.open("rb") as file:
-                file.seek(self._offset)
-                content = file.read()
-        except OSError:
-            return []
-        whole = content.rfind(b"\n") + 1
-        self._offset += whole
-        return [event for line in content[:whole].splitlines() if (event := decode(line))]
+        events = []
+        with suppress(OSError), self._path.open("rb") as file:
+            file.seek(self._offset)
+            while line := file.readline(_MAX_LINE_BYTES):
+                if len(line) < _MAX_LINE_BYTES and not line.endswith(b"\n"):
+                    break
+                self._offset += len(line)
+                if event := decode(line):
+                    events.append(event)
+        return events
 
 
 def last_event(path: Path) -> Event | None:
@@ -379,7 +381,7 @@ def last_event(path: Path) -> Event | None:
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
-            lines = file.read().splitlines()
+            lines = file.read().split(b"\n")
     except OSError:
         return None
     return next((event for line in reversed(lines) if (event := decode(line))), None)
