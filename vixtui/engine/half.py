@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import hypot, inf
+
 import torch
 
 from vixtui.engine.learner import Learner
@@ -22,19 +24,28 @@ def half_precision_works(
         images, labels: (n, c, h, w) uint8 and (n,).
         precision: ``bf16``.
     """
-    gradients = []
-    for kind in ("fp32", precision):
-        learner.precision = kind
-        learner.accumulate(images, labels, step=0)
-        gradients.append(
-            [
-                parameter.grad.flatten().double()
-                for parameter in learner.model.parameters()
-                if parameter.grad is not None
-            ]
-        )
-        learner.forget()
-    full, half = (torch.cat(parts) for parts in gradients)
-    if not bool(full.isfinite().all()) or not bool(full.any()):
+    full, half = (_gradients(learner, images, labels, kind) for kind in ("fp32", precision))
+    full_norm = _norm(full)
+    if not 0 < full_norm < inf:
         return True  # nothing to compare with
-    return bool(torch.cosine_similarity(full, half, dim=0) >= _LEAST_COSINE)  # NaN is not
+    product = sum(
+        float(torch.sum(one * other, dtype=torch.float64))
+        for one, other in zip(full, half, strict=True)
+    )
+    return product >= _LEAST_COSINE * full_norm * _norm(half) > 0  # NaN is not
+
+
+def _gradients(
+    learner: Learner, images: torch.Tensor, labels: torch.Tensor, precision: str
+) -> list[torch.Tensor]:
+    learner.precision = precision
+    learner.accumulate(images, labels, step=0)
+    gradients = [
+        parameter.grad for parameter in learner.model.parameters() if parameter.grad is not None
+    ]
+    learner.forget()
+    return gradients
+
+
+def _norm(tensors: list[torch.Tensor]) -> float:
+    return hypot(*(float(torch.linalg.vector_norm(one, dtype=torch.float64)) for one in tensors))

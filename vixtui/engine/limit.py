@@ -57,4 +57,5 @@ def release_reserve(device: torch.device) -> None:
         import resource
 
         limit, highest = resource.getrlimit(resource.RLIMIT_AS)
-        resource.setrlimit(resource.RLIMIT_AS, (limit + _RESERVE_BYTES, highest))
+        if limit != resource.RLIM_INFINITY:
+            resource.setrlimit(resource.RLIMIT_AS, (limit + _RESERVE_BYTES, highest))
