@@ -77,7 +77,8 @@ class Streamed:
         wanted = self._numbers(rows)
         futures = [self._begun.get(number) or self._begin(number) for number in wanted]
         if isinstance(rows, slice):  # one after the other, as in a validation
-            self._expect(range(len(self._items))[rows.stop or 0 :][: len(wanted)])
+            following = range(len(self._items))[rows].stop
+            self._expect(range(len(self._items))[following:][: len(wanted)])
         if not wanted:
             data = self._data
             shape = (0, data.in_channels, data.image_height, data.image_width)
