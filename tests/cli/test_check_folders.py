@@ -162,18 +162,6 @@ def test_a_folder_that_teaches_nothing_exits_3_with_one_line(
     assert str(root) in result.err
 
 
-@pytest.mark.parametrize("command", ["check", "train"])
-def test_ten_thousand_and_one_classes_exit_3_with_one_line(vixtui, tmp_path, command):
-    for number in range(10_001):
-        folder = tmp_path / "many" / f"{number}"
-        folder.mkdir(parents=True)
-        (folder / "a.png").touch()
-
-    result = vixtui(command, str(tmp_path / "many"))
-    assert (result.code, result.err.count("\n")) == (3, 1)
-    assert "10,001 classes are more than 10,000" in result.err
-
-
 MISSING = "no such folder"
 FOLDERS: dict[str, tuple[Callable[[Path], object], int, str]] = {
     "missing": (lambda root: shutil.rmtree(root), 2, MISSING),

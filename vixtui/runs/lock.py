@@ -19,6 +19,7 @@ _SILENCE_SECONDS = 600.0
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _SAME_SECONDS = 2
 _MAX_BYTES = 10_000
+_GUARD_SECONDS = 20.0
 
 
 def owner_alive(path: Path) -> bool:
@@ -55,7 +56,9 @@ def acquire(path: Path) -> None:
     me = psutil.Process(os.getpid())
     record = {"host": socket.gethostname(), "pid": me.pid, **_start(me)}
     try:
-        with FileLock(path.with_name(".lock-guard")):  # looking and taking is one act
+        # Looking and taking is one act. Without the folder, filelock would wait for it.
+        os.stat(path.parent)
+        with FileLock(path.with_name(".lock-guard"), timeout=_GUARD_SECONDS):
             if path.exists() and owner_alive(path):
                 raise UsageError(
                     "another process works on this run",
