@@ -35,18 +35,17 @@ def config_of(name: str, side: int, channels: int = 3) -> ModelConfig:
 def real_peak_bytes(config: ModelConfig, batch: int) -> int:
     """Make the engine's updates for real; return the most allocated at once."""
     run = run_config(config, batch)
-    images = torch.zeros(4 * batch, config.in_channels, config.image_height, config.image_width)
-    pictures, labels = images.to(torch.uint8), torch.zeros(batch, dtype=torch.long)
-    del images
+    shape = batch, config.in_channels, config.image_height, config.image_width
+    pictures, labels = torch.zeros(shape, dtype=torch.uint8), torch.zeros(batch, dtype=torch.long)
     grey = Preprocessing(mean=(0.5,) * config.in_channels, std=(0.2,) * config.in_channels)
     device = torch.device("cpu")
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
         learner = Learner(run, grey, device)
         for step in range(2):
-            learner.combine(learner.accumulate(pictures[:batch], labels, step=step))
+            learner.combine(learner.accumulate(pictures, labels, step=step))
             learner.apply(step=step, lr=1e-3)
         normalise = Normalise(grey, device)
-        predict_logits(learner.averaged, pictures, normalise, batch_size=len(pictures))
+        predict_logits(learner.averaged, pictures, normalise, batch_size=batch)
     events = recorded.profiler.kineto_results.events()
     changes = sorted((e.start_ns(), e.nbytes()) for e in events if e.name() == "[memory]")
     live = peak = 0
