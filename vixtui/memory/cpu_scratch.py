@@ -9,7 +9,7 @@ import torch
 from vixtui.memory.scratch import NONE, Scratch
 
 # Input and output of a convolution; gradient, input and its gradient on the way back.
-_BLOCKED_MAPS = {torch.ops.aten.convolution: 2, torch.ops.aten.convolution_backward: 3}
+_MAPS = {torch.ops.aten.convolution: 2, torch.ops.aten.convolution_backward: 3}
 
 
 def scratch(func: Any, args: tuple[Any, ...], result: Any) -> Scratch:
@@ -20,17 +20,18 @@ def scratch(func: Any, args: tuple[Any, ...], result: Any) -> Scratch:
         args: its arguments, tensors on any device.
         result: what it returned.
     """
-    if func.overloadpacket in _BLOCKED_MAPS:
-        return Scratch(after=_blocked_maps(func, args))
-    return NONE
-
-
-def _blocked_maps(func: Any, args: tuple[Any, ...]) -> tuple[int, ...]:
-    """oneDNN copies the maps of a depth-wise convolution into blocks of 16 channels."""
-    maps = _BLOCKED_MAPS[func.overloadpacket]
+    maps = _MAPS.get(func.overloadpacket)
+    if maps is None:
+        return NONE
     image, weight = args[maps - 2 : maps]
+    if weight.shape[1] == 1 and image.shape[1] > 1:
+        return Scratch(after=(_blocked_maps(maps, image),))
+    # oneDNN keeps as many copies of a dense convolution's weights, in another order.
+    return Scratch(after=(maps * weight.numel() * weight.element_size(),))
+
+
+def _blocked_maps(maps: int, image: torch.Tensor) -> int:
+    """oneDNN copies the maps of a depth-wise convolution into blocks of 16 channels."""
     channels = image.shape[1]
-    if weight.shape[1] != 1 or channels == 1:
-        return ()
     padded = -(-channels // 16) * 16
-    return (maps * image.numel() // channels * padded * image.element_size(),)
+    return maps * image.numel() // channels * padded * image.element_size()
