@@ -62,6 +62,8 @@ class Keeper:
         """
         if not self._setup.group.first:
             return
+        if not self._run.config_path.exists():
+            raise self._gone()
         started = time.monotonic()
         state, learner = self._setup.state, self._setup.learner
         state.elapsed_seconds = self._clock.elapsed()
@@ -83,11 +85,15 @@ class Keeper:
 
     def last_words(self, error: DiskError) -> DiskError:
         """Return why the run ends, with what is kept of it."""
-        if not self._run.path.is_dir():
-            return DiskError("the folder of the run is gone", where=self._run.path)
+        if not self._run.config_path.exists():
+            return self._gone()
         epoch = saved_step(self._run.state_path) // self._setup.epoch_steps
         remedy = f"kept epoch {epoch}; {error.remedy}: vixtui runs resume {self._run.id}"
         return DiskError(error.what, where=error.where, remedy=remedy)
+
+    def _gone(self) -> DiskError:
+        """Return the error for a run that was deleted, perhaps but for what was being written."""
+        return DiskError("the folder of the run is gone", where=self._run.path)
 
     @property
     def has_weights(self) -> bool:
