@@ -9,20 +9,18 @@ gcc and the CUDA build of torch. Prints one table and writes it to ``results/all
 from __future__ import annotations
 
 import argparse
-import datetime
-import platform
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "memory"))
 
 import noop_cuda
 from allocator_cases import Figures, decode, random_cases, real_figures, simulated_figures
+from table import Row, publish
 
 from vixtui.memory.allocator import SEGMENT_STEP_BYTES, Segments, smallest_budget
 from vixtui.presets import variants
@@ -31,7 +29,6 @@ RESULTS = Path(__file__).parent / "results" / "allocator.md"
 BATCHES = (8, 64)
 LIMITS = ("none", "too low", "smallest budget")
 TARGETS = {Segments.NATIVE: "0 differ", Segments.EXPANDABLE: "≤ 1 %"}
-Row = tuple[str, str, str]
 
 
 def trace_rows(
@@ -120,23 +117,13 @@ def main() -> None:
     options = parser.parse_args()
     if reason := noop_cuda.missing():
         sys.exit(reason)
-    lines = [
-        f"{platform.platform()}, Python {platform.python_version()}, torch {version('torch')}",
-        "",
-        f"{'what':48} {'measured':>48} {'target':>10}",
-    ]
-    print("\n".join(lines))
-    for row in rows(options.traces, options.length):
-        lines.append("{:48} {:>48} {:>10}".format(*row))
-        print(lines[-1], flush=True)
-    RESULTS.write_text(
-        f"# benchmarks/allocator.py, {datetime.date.today()}\n\n"
+    about = (
         f"Random traces: {options.length} events each, alike in peak allocated, peak reserved and "
         "the event that ran out.\nTrainings: three steps of every tiny preset, 32×32 pictures, "
         f"batches of {' and '.join(map(str, BATCHES))}, fp32 and bf16,\nwith "
-        "`set_per_process_memory_fraction` as the limit. torch's CUDA allocator without a GPU.\n\n"
-        "```\n" + "\n".join(lines) + "\n```\n"
+        "`set_per_process_memory_fraction` as the limit. torch's CUDA allocator without a GPU."
     )
+    publish(rows(options.traces, options.length), (48, 48, 10), RESULTS, about)
 
 
 if __name__ == "__main__":

@@ -10,15 +10,12 @@ checked against torch's CUDA allocator without a GPU. Writes ``results/memory.md
 from __future__ import annotations
 
 import argparse
-import datetime
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "memory"))
@@ -26,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "memor
 import allocator
 import memory_cpu
 import noop_cuda
+from table import Row, publish
 from training_cases import Memory, execution_of, model_of, predicted, real, sample, trained
 
 from vixtui.memory.allocator import Segments
@@ -36,7 +34,6 @@ from vixtui.memory.trace import trace_config
 RESULTS = Path(__file__).parent / "results" / "memory.md"
 MARGIN = 1.03
 RECOMMEND_RUNS = 7
-Row = tuple[str, str, str]
 
 
 def rows(configurations: int, traces: int) -> Iterator[Row]:
@@ -147,22 +144,13 @@ def main() -> None:
     options = parser.parse_args()
     if reason := noop_cuda.missing():
         sys.exit(reason)
-    lines = [
-        f"{platform.platform()}, Python {platform.python_version()}, torch {version('torch')}",
-        "",
-        f"{'what':50} {'measured':>52} {'target':>22}",
-    ]
-    print("\n".join(lines))
-    for row in rows(options.configurations, options.traces):
-        lines.append("{:50} {:>52} {:>22}".format(*row))
-        print(lines[-1], flush=True)
-    RESULTS.write_text(
-        f"# benchmarks/memory.py, {datetime.date.today()}\n\n"
+    about = (
         f"{options.configurations} trainings of all presets: fp32 and bf16, every level of "
         "recomputing, batches up to 128,\na third of them in two micro-batches; three updates and "
         "a validation of the engine's own.\nPredicted; checked against torch's CUDA allocator "
-        "without a GPU.\n\n```\n" + "\n".join(lines) + "\n```\n"
+        "without a GPU."
     )
+    publish(rows(options.configurations, options.traces), (50, 52, 22), RESULTS, about)
 
 
 if __name__ == "__main__":

@@ -6,12 +6,13 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from math import inf
 
 import pytest
 import torch
 
 from vixtui.engine import bench
-from vixtui.hardware.calibration import read_calibration
+from vixtui.hardware.calibration import Rates, read_calibration
 from vixtui.hardware.host import cpu_name, usable_cores
 from vixtui.memory.cost import StepCost
 
@@ -24,7 +25,15 @@ COST = StepCost(
     kernels=100,
     function_bytes=10**8,
 )
-PRODUCTS = bench.Products(product=1e11, convolution=1e11, attention=1e11)
+PRODUCTS = Rates(
+    threads=1,
+    product_flops=1e11,
+    convolution_flops=1e11,
+    attention_flops=1e11,
+    moved_bytes=inf,
+    function_bytes=inf,
+    kernel_seconds=0.0,
+)
 
 
 def seconds(cost: StepCost, byte: float, kernel: float) -> float:

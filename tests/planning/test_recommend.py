@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_machine import GB, MACHINE
 
 from vixtui.errors import UsageError
-from vixtui.hardware.machine import Figure, Machine
 from vixtui.memory.figures import read_figures
 from vixtui.planning.accuracy import Measurement
 from vixtui.planning.ranking import ranked, shortlist
@@ -26,16 +26,6 @@ from vixtui.planning.speed import MeasuredSpeed, corrected, device_throughput
 from vixtui.planning.types import Budget, Candidate, Question, Task
 from vixtui.presets import preset
 
-GB = 10**9
-MACHINE = Machine(
-    cpu="Test",
-    cores=2,
-    ram_total=Figure(16 * GB, "psutil"),
-    ram_free=Figure(10 * GB, "psutil"),
-    disk_free=Figure(100 * GB, "file system"),
-    gpus=(),
-    notes=(),
-)
 CIFAR = Task(image_height=32, image_width=32, in_channels=3, num_classes=10, images=2000)
 KNOWLEDGE = Knowledge(
     accuracies={},

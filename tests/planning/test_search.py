@@ -17,7 +17,7 @@ from vixtui.memory import cost as real
 from vixtui.memory.cost import StepCost
 from vixtui.memory.execution import Execution
 from vixtui.planning import needs as needs_module
-from vixtui.planning.needs import PresetNeeds, micro_batches, preset_needs
+from vixtui.planning.needs import Need, PresetNeeds, micro_batches, preset_needs
 from vixtui.planning.recommend import Knowledge, consider_all, needs
 from vixtui.planning.search import find_way, levels, precisions, step_seconds
 from vixtui.planning.speed import device_throughput
@@ -78,15 +78,20 @@ def amount(found: PresetNeeds, question: Question, share: float) -> int:
     return round(least + share * (found.whole("fp32", "none").peak_bytes - least)) - 1
 
 
+def planned(name: str, question: Question, share: float) -> tuple[PresetNeeds, int, Need]:
+    """Return the needs of a preset, a budget, see `amount`, and the way that is chosen for it."""
+    found = needs_of(name, question)
+    allowed = amount(found, question, share)
+    return found, allowed, find_way(found, question, allowed, THROUGHPUT)
+
+
 @settings(max_examples=150)
 @given(names, devices, batch_sizes, sides, shares)
 def test_a_way_never_needs_more_than_the_budget(
     name: str, device: str, batch_size: int, side: int, share: float
 ) -> None:
     question = asked(device, batch_size=batch_size, side=side)
-    found = needs_of(name, question)
-    allowed = amount(found, question, share)
-    need = find_way(found, question, allowed, THROUGHPUT)
+    found, allowed, need = planned(name, question, share)
     every = [
         found.at(micro_batch, precision, recompute)
         for micro_batch in micro_batches(question.step_images)
@@ -106,9 +111,7 @@ def test_no_larger_micro_batch_that_saves_a_pass_would_fit(
     name: str, device: str, batch_size: int, side: int, share: float
 ) -> None:
     question = asked(device, batch_size=batch_size, side=side)
-    found = needs_of(name, question)
-    allowed = amount(found, question, share)
-    need = find_way(found, question, allowed, THROUGHPUT)
+    found, allowed, need = planned(name, question, share)
     if need.peak_bytes > allowed:
         return
     for larger in range(need.micro_batch + 1, question.step_images + 1):
@@ -123,9 +126,7 @@ def test_where_a_larger_micro_batch_would_help_the_budget_is_used(
 ) -> None:
     """With 512 pictures a pass more or less is a small step, so little may be left over."""
     question = asked(device, batch_size=512, side=side)
-    found = needs_of(name, question)
-    allowed = amount(found, question, share)
-    need = find_way(found, question, allowed, THROUGHPUT)
+    _, allowed, need = planned(name, question, share)
     if need.peak_bytes <= allowed and need.passes > 6:
         assert need.peak_bytes >= 0.85 * allowed
 
@@ -136,9 +137,7 @@ def test_no_way_that_fits_is_much_faster(
     name: str, device: str, batch_size: int, side: int, share: float
 ) -> None:
     question = asked(device, batch_size=batch_size, side=side)
-    found = needs_of(name, question)
-    allowed = amount(found, question, share)
-    need = find_way(found, question, allowed, THROUGHPUT)
+    found, allowed, need = planned(name, question, share)
     if need.peak_bytes > allowed or (device == "cpu" and need.precision == "bf16"):
         return
     for micro_batch in micro_batches(question.step_images):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from small_machine import GB, MACHINE
 
 from vixtui.hardware.calibration import Calibration, Rates, write_calibration
-from vixtui.hardware.machine import Figure, Machine
 from vixtui.memory.cost import StepCost, step_cost
 from vixtui.memory.execution import Execution
 from vixtui.memory.figures import read_figures
@@ -21,16 +21,6 @@ from vixtui.planning.speed import (
 )
 from vixtui.planning.types import Budget, Question, Task
 
-GB = 10**9
-MACHINE = Machine(
-    cpu="Test",
-    cores=2,
-    ram_total=Figure(16 * GB, "psutil"),
-    ram_free=Figure(10 * GB, "psutil"),
-    disk_free=Figure(100 * GB, "file system"),
-    gpus=(),
-    notes=(),
-)
 QUESTION = Question(
     task=Task(image_height=32, image_width=32, in_channels=3, num_classes=10, images=2000),
     budget=Budget(device="cpu", bytes=8 * GB, source="test"),

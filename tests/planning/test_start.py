@@ -5,11 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from small_machine import MACHINE
 
 from vixtui.data.sources import DataSource
 from vixtui.data.split import Split
 from vixtui.errors import DiskError, DoesNotFitError, UsageError
-from vixtui.hardware.machine import Figure, Machine
+from vixtui.hardware.machine import Figure
 from vixtui.planning import start
 from vixtui.planning.recommend import candidate
 from vixtui.planning.speed import read_speeds
@@ -32,15 +33,6 @@ SOURCE = DataSource(
         validation=((100, 0),),
         test=((101, 1), (102, 0)),
     ),
-)
-MACHINE = Machine(
-    cpu="Test",
-    cores=2,
-    ram_total=Figure(16 * 10**9, "psutil"),
-    ram_free=Figure(10 * 10**9, "psutil"),
-    disk_free=Figure(10**11, "file system"),
-    gpus=(),
-    notes=(),
 )
 BUDGET = Budget(device="cpu", bytes=4 * 10**9, source="test")
 RECIPE = Recipe(epochs=2)

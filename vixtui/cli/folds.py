@@ -75,7 +75,7 @@ def _run_of(source: DataSource, config: RunConfig) -> RunDirectory:
     from vixtui.runs.directory import RunDirectory, create_run
 
     run = RunDirectory(runs_dir() / config.id)
-    if not run.config_path.is_file():
+    if not run.exists:
         return create_run(config, source.split.to_json())
     if _settings(run.config()) != _settings(config):
         raise UsageError(

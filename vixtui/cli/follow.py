@@ -144,7 +144,7 @@ def _died(
     command = f"'vixtui runs resume {run.id}'"
     resume = f"{command} goes on from step {saved.step}" if saved else ""
     what = death_text(code, oom_killed=oom_killed)
-    if not run.path.is_dir():
+    if not run.exists:
         return DiskError("the folder of the run is gone", where=run.path)
     if code == ExitCode.USAGE and run.alive():
         return UsageError(

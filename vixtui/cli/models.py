@@ -106,12 +106,12 @@ def _locate(name: str | None) -> Weights:
     is_folder = os.path.isdir(path)
     if os.path.exists(path) and not is_folder:
         owner = RunDirectory(path.parent)
-        return Weights(path, owner if owner.config_path.is_file() else None)
+        return Weights(path, owner if owner.exists else None)
     if os.path.basename(name) == name:
         run = find_run(name)
     elif is_folder:
         run = RunDirectory(path)
-        if not run.config_path.is_file():
+        if not run.exists:
             raise WeightsError(
                 "the folder of no run", where=name, remedy="name a run or a weights file"
             )

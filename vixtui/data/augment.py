@@ -5,10 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vixtui.data.operations import operate
+from vixtui.data.operations import luma, operate
 
-# ITU-R BT.601 luma, as Pillow's conversion to grey.
-_LUMA = (0.299, 0.587, 0.114)
 _DRAWS = 12
 
 
@@ -96,7 +94,7 @@ def _recoloured(x: Tensor, factors: list[Tensor]) -> Tensor:
     brightness, contrast, saturation = (factor.view(-1, 1, 1) for factor in factors)
     channels = x.shape[1]
     pixels = x.flatten(2)  # (b, c, h·w)
-    weights = x.new_tensor(_LUMA if channels == 3 else [1 / channels] * channels).view(1, 1, -1)
+    weights = luma(x).view(1, 1, -1)
     mean_grey = weights @ pixels.mean(2, keepdim=True)  # (b, 1, 1)
     mix = saturation * torch.eye(channels, device=x.device) + (1 - saturation) * weights
     offset = (1 - contrast) * brightness * mean_grey

@@ -10,6 +10,7 @@ file that is cut off or damaged is like one that is not there.
 
 from __future__ import annotations
 
+import errno
 import json
 import mmap
 import os
@@ -137,7 +138,7 @@ def writing(path: Path, source: str, needed: int) -> Iterator[CacheWriter]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if disk_free(path.parent).bytes < needed + min(_SPARE_BYTES, _SPARE_SHARE * needed):
-        raise OSError(28, "No space left on device", str(path.parent))
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path.parent))
     with tempfile.NamedTemporaryFile(
         dir=path.parent, prefix=".", suffix=SUFFIX, delete=False
     ) as file:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 _SHEAR, _SHIFT, _DEGREES, _FACTOR, _FEWEST_BITS = 0.3, 0.3, 30.0, 0.9, 4
 _MOVES = 5
+# ITU-R BT.601, as Pillow's conversion to grey.
 _LUMA = (0.299, 0.587, 0.114)
 
 
@@ -57,9 +58,14 @@ def _moved(x: Tensor, number: Tensor, amount: Tensor) -> Tensor:
     return F.grid_sample(x, where, padding_mode="reflection", align_corners=False)
 
 
+def luma(x: Tensor) -> Tensor:
+    """Return the weight of each channel of (b, c, h, w) pictures in their grey, (c,)."""
+    channels = x.shape[1]
+    return x.new_tensor(_LUMA if channels == 3 else [1 / channels] * channels)
+
+
 def _grey(x: Tensor) -> Tensor:
-    weights = x.new_tensor(_LUMA if x.shape[1] == 3 else [1 / x.shape[1]] * x.shape[1])
-    return (x * weights.view(1, -1, 1, 1)).sum(1, keepdim=True)
+    return (x * luma(x).view(1, -1, 1, 1)).sum(1, keepdim=True)
 
 
 def _brightness(x: Tensor, _: Tensor, signed: Tensor) -> Tensor:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
+from math import inf
 
 import torch
 import torch.nn.functional as F
@@ -18,9 +19,9 @@ import torch.nn.functional as F
 from vixtui.engine.calibrate import native_bf16
 from vixtui.engine.inputs import measure
 from vixtui.engine.learner import Learner
-from vixtui.hardware.calibration import Precision, Rates
+from vixtui.hardware.calibration import Rates
 from vixtui.memory.cost import StepCost, step_cost
-from vixtui.memory.execution import Execution
+from vixtui.memory.execution import Execution, StepPrecision
 from vixtui.memory.figures import read_figures
 from vixtui.models.config import ModelConfig
 from vixtui.presets import preset
@@ -40,24 +41,6 @@ _LEAST_SECONDS_A_BYTE, _LEAST_SECONDS_A_KERNEL = 1e-12, 1e-7
 Work = Callable[[], object]
 
 
-@dataclass(frozen=True, slots=True)
-class Products:
-    """Floating-point operations a second, by kind."""
-
-    product: float
-    convolution: float
-    attention: float
-
-    def seconds(self, cost: StepCost) -> float:
-        """Return what a step's computing takes, without memory and starting operations."""
-        rest = cost.flops - cost.convolution_flops - cost.attention_flops
-        return (
-            rest / self.product
-            + cost.convolution_flops / self.convolution
-            + cost.attention_flops / self.attention
-        )
-
-
 def measure_rates(cores: int, seconds: float) -> Iterator[Rates]:
     """Yield the speed with one and with all cores, in float32 and, where native, bfloat16.
 
@@ -66,7 +49,7 @@ def measure_rates(cores: int, seconds: float) -> Iterator[Rates]:
         seconds: about how long it may take in all; less than a second is hardly exact.
     """
     before = torch.get_num_threads()
-    precisions: list[Precision] = ["fp32"]
+    precisions: list[StepPrecision] = ["fp32"]
     if native_bf16(torch.device("cpu")):
         precisions.append("bf16")
     ways = [(threads, precision) for threads in sorted({1, cores}) for precision in precisions]
@@ -78,13 +61,18 @@ def measure_rates(cores: int, seconds: float) -> Iterator[Rates]:
         torch.set_num_threads(before)
 
 
-def _rates(threads: int, precision: Precision, seconds: float) -> Rates:
+def _rates(threads: int, precision: StepPrecision, seconds: float) -> Rates:
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    products = Products(
-        product=_speed(_product_works(dtype), threads, seconds),
-        convolution=_speed([_convolution_work(dtype)], threads, seconds),
+    products = Rates(
+        threads=threads,
+        precision=precision,
+        product_flops=_speed(_product_works(dtype), threads, seconds),
+        convolution_flops=_speed([_convolution_work(dtype)], threads, seconds),
         # In bfloat16, too, attention is computed in float32: see `models.mixers.heads.attend`.
-        attention=_speed([_attention_work()], threads, seconds),
+        attention_flops=_speed([_attention_work()], threads, seconds),
+        moved_bytes=inf,
+        function_bytes=inf,
+        kernel_seconds=0.0,
     )
     steps = []
     for name, batch in _STEPS:
@@ -92,12 +80,8 @@ def _rates(threads: int, precision: Precision, seconds: float) -> Rates:
         cost = cost_of(name, _SIDE, batch, precision=precision)
         steps.append((cost, best_seconds(work, threads, seconds * _SHARE_OF_A_STEP)))
     byte, kernel = _remainder(steps, products)
-    return Rates(
-        threads=threads,
-        precision=precision,
-        product_flops=products.product,
-        convolution_flops=products.convolution,
-        attention_flops=products.attention,
+    return replace(
+        products,
         moved_bytes=1 / byte,
         function_bytes=1 / (_FUNCTION_FACTOR * byte),
         kernel_seconds=kernel,
@@ -168,8 +152,13 @@ def _attention_work() -> tuple[float, Work]:
     return 14.0 * batch * heads * tokens**2 * width, work
 
 
-def _remainder(steps: list[tuple[StepCost, float]], products: Products) -> tuple[float, float]:
-    """Return seconds a plainly moved byte and an operation, by least squares of relative errors."""
+def _remainder(steps: list[tuple[StepCost, float]], products: Rates) -> tuple[float, float]:
+    """Return seconds a plainly moved byte and an operation, by least squares of relative errors.
+
+    Args:
+        steps: cost and measured seconds of each.
+        products: rates by which nothing but products, convolutions and attention takes time.
+    """
     aa = ab = bb = ay = by = 0.0
     for cost, seconds in steps:
         plain = cost.moved_bytes + (_FUNCTION_FACTOR - 1) * cost.function_bytes
@@ -188,7 +177,7 @@ def _remainder(steps: list[tuple[StepCost, float]], products: Products) -> tuple
     return byte, kernel
 
 
-def cost_of(name: str, side: int, batch: int, *, precision: Precision = "fp32") -> StepCost:
+def cost_of(name: str, side: int, batch: int, *, precision: StepPrecision = "fp32") -> StepCost:
     """Return the traced cost of a step of a preset on square colour pictures."""
     return step_cost(
         read_figures().presets[name],
@@ -209,7 +198,9 @@ class TrainingStep:
         precision: of products and convolutions.
     """
 
-    def __init__(self, name: str, side: int, batch: int, *, precision: Precision = "fp32") -> None:
+    def __init__(
+        self, name: str, side: int, batch: int, *, precision: StepPrecision = "fp32"
+    ) -> None:
         images = torch.randint(256, (batch, 3, side, side), dtype=torch.uint8)
         self._batch = images, torch.randint(_CLASSES, (batch,))
         config = _run_config(name, side, batch)

@@ -62,7 +62,7 @@ class Keeper:
         """
         if not self._setup.group.first:
             return
-        if not self._run.config_path.exists():
+        if not self._run.exists:
             raise self._gone()
         started = time.monotonic()
         state, learner = self._setup.state, self._setup.learner
@@ -85,7 +85,7 @@ class Keeper:
 
     def last_words(self, error: DiskError) -> DiskError:
         """Return why the run ends, with what is kept of it."""
-        if not self._run.config_path.exists():
+        if not self._run.exists:
             return self._gone()
         epoch = saved_step(self._run.state_path) // self._setup.epoch_steps
         remedy = f"kept epoch {epoch}; {error.remedy}: vixtui runs resume {self._run.id}"

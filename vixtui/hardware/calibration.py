@@ -8,10 +8,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from vixtui.files import disk_error, write_atomically
 from vixtui.paths import calibration_path
+
+if TYPE_CHECKING:
+    from vixtui.memory.cost import StepCost
+    from vixtui.memory.execution import StepPrecision
 
 SCHEMA_VERSION = 1
 _MAX_BYTES = 100_000
@@ -21,7 +25,6 @@ _MOST_THREADS = 4096
 _LOWEST, _HIGHEST = 1e3, 1e18
 _LONGEST_KERNEL = 1.0
 
-Precision = Literal["fp32", "bf16"]
 _AMOUNTS = (
     "product_flops",
     "convolution_flops",
@@ -46,13 +49,25 @@ class Rates:
     """
 
     threads: int
-    precision: Precision = "fp32"
+    precision: StepPrecision = "fp32"
     product_flops: float
     convolution_flops: float
     attention_flops: float
     moved_bytes: float
     function_bytes: float
     kernel_seconds: float
+
+    def seconds(self, cost: StepCost) -> float:
+        """Return the predicted time of an optimizer step: the kinds of work, each at its rate."""
+        products = cost.flops - cost.convolution_flops - cost.attention_flops
+        return (
+            products / self.product_flops
+            + cost.convolution_flops / self.convolution_flops
+            + cost.attention_flops / self.attention_flops
+            + (cost.moved_bytes - cost.function_bytes) / self.moved_bytes
+            + cost.function_bytes / self.function_bytes
+            + cost.kernels * self.kernel_seconds
+        )
 
     def times(self, factor: float) -> Rates:
         """Return the rates of a device that is so many times as fast."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from vixtui.memory.scratch import NONE, Scratch
+from vixtui.memory.scratch import NONE, Scratch, is_depthwise
 
 # Input and output of a convolution; gradient, input and its gradient on the way back.
 _MAPS = {torch.ops.aten.convolution: 2, torch.ops.aten.convolution_backward: 3}
@@ -24,7 +24,7 @@ def scratch(func: Any, args: tuple[Any, ...], result: Any) -> Scratch:
     if maps is None:
         return NONE
     image, weight = args[maps - 2 : maps]
-    if weight.shape[1] == 1 and image.shape[1] > 1:
+    if is_depthwise(image, weight):
         return Scratch(after=(_blocked_maps(maps, image),))
     # oneDNN keeps as many copies of a dense convolution's weights, in another order.
     return Scratch(after=(maps * weight.numel() * weight.element_size(),))

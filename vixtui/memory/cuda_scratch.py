@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from vixtui.memory.linear import Linear, linear
-from vixtui.memory.scratch import NONE, Scratch
+from vixtui.memory.scratch import NONE, Scratch, is_depthwise
 
 _aten: Any = torch.ops.aten
 _INDEX_BYTES, _FLOAT_BYTES = 8, 4
@@ -124,8 +124,7 @@ def _columns(weight: Tensor, output: Tensor) -> int:
 
 def _convolution(args: tuple[Any, ...], result: Any) -> Scratch:
     image, weight = args[:2]
-    depthwise = weight.shape[1] == 1 and image.shape[1] > 1
-    direct = depthwise or all(side == 1 for side in weight.shape[2:])
+    direct = is_depthwise(image, weight) or all(side == 1 for side in weight.shape[2:])
     return Scratch(
         before=_copies(image, weight), after=() if direct else (_columns(weight, result),)
     )
@@ -133,7 +132,7 @@ def _convolution(args: tuple[Any, ...], result: Any) -> Scratch:
 
 def _convolution_backward(args: tuple[Any, ...], result: Any) -> Scratch:
     gradient, image, weight = args[:3]
-    if weight.shape[1] == 1 and image.shape[1] > 1:
+    if is_depthwise(image, weight):
         return Scratch(before=_copies(gradient))
     columns = (_columns(weight, gradient),)
     return Scratch(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Buffer(Protocol):
@@ -35,3 +35,8 @@ class Scratch:
 
 
 NONE = Scratch()
+
+
+def is_depthwise(image: Any, weight: Any) -> bool:
+    """Tell whether a convolution of (b, c, h, w) takes each channel by itself."""
+    return bool(weight.shape[1] == 1 and image.shape[1] > 1)

@@ -7,13 +7,13 @@ is measured by what it says today.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import median
 
 from vixtui.errors import UsageError
 from vixtui.memory.engine import GPU_CONTEXT_BYTES
-from vixtui.models.config import ModelConfig
 from vixtui.planning.needs import PresetNeeds, changed_model
+from vixtui.planning.speed import same_model
 from vixtui.planning.types import Task
 from vixtui.runs.lessons import Lesson
 from vixtui.text import counted
@@ -116,7 +116,7 @@ def remembered_limit(
     """
     later: list[tuple[int, int]] = []
     for lesson in lessons:
-        if lesson.preset != name or not _same_model(lesson.model, needs.model):
+        if lesson.preset != name or not same_model(lesson.model, needs.model):
             continue
         reached = _reached(lesson, needs)
         if not lesson.ran_out:
@@ -157,8 +157,3 @@ def _task(lesson: Lesson) -> Task:
         num_classes=model.num_classes,
         images=lesson.images,
     )
-
-
-def _same_model(one: ModelConfig, other: ModelConfig) -> bool:
-    """Tell whether two models are one but for the number of classes."""
-    return replace(one, num_classes=2) == replace(other, num_classes=2)

@@ -17,6 +17,7 @@ from vixtui.memory.figures import PresetFigures
 from vixtui.models.config import ModelConfig, Recompute
 from vixtui.runs.directory import RunDirectory, list_runs
 from vixtui.runs.events import ModelBuilt, StepDone, decode
+from vixtui.text import counted
 
 _RUNS_LOOKED_AT = 20
 _LINES_LOOKED_AT = 50
@@ -41,7 +42,7 @@ class Throughput:
             precision: bfloat16 counts as float32 where its speed is not known.
         """
         ways = [rates for rates in self.ways if rates.precision == precision] or self.ways
-        return min(_step_seconds(rates, cost) for rates in ways)
+        return min(rates.seconds(cost) for rates in ways)
 
     def knows(self, precision: StepPrecision) -> bool:
         """Tell whether its speed in a precision was measured, or assumed for that precision."""
@@ -50,19 +51,6 @@ class Throughput:
     def times(self, factor: float, basis: str) -> Throughput:
         """Return the throughput of a device that is so many times as fast."""
         return Throughput(tuple(rates.times(factor) for rates in self.ways), basis)
-
-
-def _step_seconds(rates: Rates, cost: StepCost) -> float:
-    """Return the sum over the kinds of work, each at its rate."""
-    products = cost.flops - cost.convolution_flops - cost.attention_flops
-    return (
-        products / rates.product_flops
-        + cost.convolution_flops / rates.convolution_flops
-        + cost.attention_flops / rates.attention_flops
-        + (cost.moved_bytes - cost.function_bytes) / rates.moved_bytes
-        + cost.function_bytes / rates.function_bytes
-        + cost.kernels * rates.kernel_seconds
-    )
 
 
 def _alike(flops: float, moved_bytes: float, kernel_seconds: float, threads: int) -> Rates:
@@ -179,7 +167,7 @@ def corrected(
     if not ratios:
         return throughput
     ratio = min(max(median(ratios), 1 / _LARGEST_CORRECTION), _LARGEST_CORRECTION)
-    runs = "1 run" if len(ratios) == 1 else f"{len(ratios)} runs"
+    runs = counted(len(ratios), "run")
     return throughput.times(ratio, f"predicted, corrected by {runs} on this machine")
 
 
@@ -187,23 +175,19 @@ def measured_speed(
     speeds: Iterable[MeasuredSpeed], preset: str, model: ModelConfig
 ) -> MeasuredSpeed | None:
     """Return the first speed measured of a preset's model; the number of classes may differ."""
-    known = [speed for speed in speeds if speed.preset == preset]
-    wanted = replace(model, num_classes=2) if known else model
-    return next((speed for speed in known if replace(speed.model, num_classes=2) == wanted), None)
+    known = (speed for speed in speeds if speed.preset == preset)
+    return next((speed for speed in known if same_model(speed.model, model)), None)
+
+
+def same_model(one: ModelConfig, other: ModelConfig) -> bool:
+    """Tell whether two models are one but for the number of classes."""
+    return replace(one, num_classes=other.num_classes) == other
 
 
 def read_speeds() -> list[MeasuredSpeed]:
     """Return the speeds that the newest runs measured, newest first."""
     newest = reversed(list_runs()[-_RUNS_LOOKED_AT:])
-    return [speed for run in newest if (speed := _read_speed(run, _written(run))) is not None]
-
-
-def _written(run: RunDirectory) -> tuple[int, ...]:
-    """Return when the files that tell a run's speed were last written, in nanoseconds."""
-    try:
-        return tuple(path.stat().st_mtime_ns for path in (run.config_path, run.events_path))
-    except OSError:
-        return ()
+    return [speed for run in newest if (speed := _read_speed(run, run.written())) is not None]
 
 
 @lru_cache(maxsize=4 * _RUNS_LOOKED_AT)
@@ -212,7 +196,7 @@ def _read_speed(run: RunDirectory, written: tuple[int, ...]) -> MeasuredSpeed | 
 
     Args:
         run: where to look.
-        written: see `_written`; a run that has been written since is read again.
+        written: when its files were; a run that has been written since is read again.
     """
     try:
         with run.events_path.open("rb") as file:

@@ -38,6 +38,11 @@ class RunDirectory:
         return self.path.name
 
     @property
+    def exists(self) -> bool:
+        """Whether it is there: what an engine wrote while it was deleted may be left of it."""
+        return self.config_path.is_file()
+
+    @property
     def config_path(self) -> Path:
         return self.path / "run.toml"
 
@@ -77,6 +82,13 @@ class RunDirectory:
     @property
     def evaluation_path(self) -> Path:
         return self.path / "evaluation.json"
+
+    def written(self) -> tuple[int, ...]:
+        """Return when decision and log were last written, in nanoseconds; nothing if one is not."""
+        try:
+            return tuple(path.stat().st_mtime_ns for path in (self.config_path, self.events_path))
+        except OSError:
+            return ()
 
     def config(self) -> RunConfig:
         """Read the decision the run started from; anew only if the file has changed.

@@ -82,11 +82,8 @@ def read_lessons() -> list[Lesson]:
 
 def lesson_of(run: RunDirectory) -> Lesson | None:
     """Return what a run teaches, or None for one that has neither finished nor run out."""
-    try:
-        written = tuple(path.stat().st_mtime_ns for path in (run.config_path, run.events_path))
-    except OSError:
-        return None
-    return _lesson_of(run, written)
+    written = run.written()
+    return _lesson_of(run, written) if written else None
 
 
 def keep_lesson(run: RunDirectory) -> None:
