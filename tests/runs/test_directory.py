@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -108,7 +109,7 @@ def test_a_removed_run_is_lost(make_run: MakeRun) -> None:
 def test_a_new_run_can_be_read_back(config: RunConfig) -> None:
     run = create_run(config, b"the split")
     assert run.path == runs_dir() / config.id
-    assert run.config() == config
+    assert run.config() == replace(config, number=1)
     assert run.split_path.read_bytes() == b"the split"
     assert not run.alive()
 
@@ -144,13 +145,51 @@ def test_new_ids_read_well_and_are_unused(make_run: MakeRun) -> None:
 # --- finding ---
 
 
-def test_runs_are_listed_oldest_first_and_other_folders_are_not(make_run: MakeRun) -> None:
+def test_other_folders_are_not_listed(make_run: MakeRun) -> None:
     assert list_runs() == []
-    for name in ("20261122-0704-vit", "20251122-0704-vit"):
-        make_run(name)
+    make_run("a-run")
     (runs_dir() / "unfinished").mkdir()
     (runs_dir() / "notes.txt").touch()
-    assert [run.id for run in list_runs()] == ["20251122-0704-vit", "20261122-0704-vit"]
+    assert [run.id for run in list_runs()] == ["a-run"]
+
+
+def test_runs_are_in_the_order_in_which_they_were_made_whatever_the_clock_said(
+    config: RunConfig,
+) -> None:
+    made = []
+    for hours, name in ((9, "m"), (3, "z"), (6, "a")):  # by a clock that is set back, and again
+        run = create_run(replace(config, id=name, created=f"2026-11-22T0{hours}:00:00+0000"), b"")
+        age(run.config_path, 3600 * (10 - hours))
+        made.append(run)
+    assert list_runs() == made
+    assert find_run("last").id == "a"
+    shutil.copytree(runs_dir(), runs_dir().with_name("copy"), copy_function=shutil.copyfile)
+    shutil.rmtree(runs_dir())
+    runs_dir().with_name("copy").rename(runs_dir())  # a backup without dates
+    assert list_runs() == made
+
+
+def test_a_run_stays_in_its_place_when_others_are_renamed_removed_or_damaged(
+    make_run: MakeRun,
+) -> None:
+    first, second, third, _ = (make_run(name) for name in "dcba")
+    second = rename_run(second, "z")
+    remove_run(find_run("last"))
+    fifth = make_run("0")
+    assert list_runs() == [first, second, third, fifth]
+    second.config_path.write_bytes(b"number = 99\n?")
+    assert list_runs() == [second, first, third, fifth]
+
+
+def test_runs_of_before_they_were_numbered_are_older_and_in_the_order_of_their_dates(
+    make_run: MakeRun,
+) -> None:
+    for day, name in ((3, "c"), (1, "b"), (2, "a")):
+        path = make_run(name).config_path
+        lines = path.read_text().replace("2026-11-22", f"2026-11-0{day}").splitlines()
+        path.write_text("\n".join(line for line in lines if not line.startswith("number")))
+    make_run("0")
+    assert [run.id for run in list_runs()] == ["b", "a", "c", "0"]
 
 
 @pytest.mark.parametrize(
@@ -182,22 +221,13 @@ def test_an_unknown_name_is_one_line(name: str) -> None:
     assert "\x1b" not in caught.value.message
 
 
-def test_last_is_the_run_that_was_made_last(make_run: MakeRun) -> None:
-    newest, older = make_run("a"), make_run("b")
-    age(older.config_path, 100)
-    assert find_run("last") == newest
-    older = rename_run(older, "z")
-    assert find_run("last") == newest
-
-
 # --- the newest model ---
 
 
-def trained(run: RunDirectory, state: str, *, seconds_ago: float) -> RunDirectory:
+def trained(run: RunDirectory, state: str) -> RunDirectory:
     kind, values = ENDINGS[state]
     tell(run, kind, **values)
     run.model_path.touch()
-    age(run.model_path, seconds_ago)
     return run
 
 
@@ -208,24 +238,26 @@ def test_without_weights_there_is_no_newest_model(make_run: MakeRun) -> None:
 
 
 def test_the_newest_finished_run_is_taken(make_run: MakeRun) -> None:
-    trained(make_run("b-older"), "done", seconds_ago=20)
-    newest = trained(make_run("a-newest"), "done", seconds_ago=10)
+    trained(make_run("b-older"), "done")
+    newest = trained(make_run("a-newest"), "done")
+    age(newest.model_path, 3600)  # its clock was an hour slow
     assert newest_model() == newest
 
 
 @pytest.mark.parametrize("state", ["stopped", "failed", "lost"])
 def test_a_run_that_was_broken_off_does_not_count(make_run: MakeRun, state: str) -> None:
-    trained(make_run("broken"), state, seconds_ago=10)
+    finished = make_run("finished")
+    trained(make_run("broken"), state)
     assert newest_model() is None
-    finished = trained(make_run("finished"), "done", seconds_ago=20)
+    trained(finished, "done")
     assert newest_model() == finished
 
 
 def test_a_resumed_run_counts_again_only_when_it_has_finished(make_run: MakeRun) -> None:
-    run = trained(make_run("a-run"), "stopped", seconds_ago=20)
+    run = trained(make_run("a-run"), "stopped")
     tell(run, e.RunStarted, pid=1, device="cpu", resumed_step=1)
     assert newest_model() is None
-    trained(run, "done", seconds_ago=10)
+    trained(run, "done")
     assert newest_model() == run
 
 
@@ -259,7 +291,7 @@ def test_a_renamed_run_keeps_everything(make_run: MakeRun, config: RunConfig) ->
     renamed = rename_run(make_run("a-run"), "flowers-1")
     assert [run.id for run in list_runs()] == ["flowers-1"]
     assert find_run("flowers-1") == renamed
-    assert renamed.config() == replace(config, id="flowers-1")
+    assert renamed.config() == replace(config, id="flowers-1", number=1)
 
 
 def test_a_run_whose_decision_is_damaged_is_not_renamed(make_run: MakeRun) -> None:

@@ -16,6 +16,7 @@ from vixtui.runs.bounds import check_size
 
 SCHEMA_VERSION = 1
 _MAX_BYTES = 20_000_000  # 10,000 classes with long names fit
+_HEAD_BYTES = 4096
 
 Precision = Literal["auto", "fp32", "bf16"]
 Augmentation = Literal["off", "light", "strong"]
@@ -173,7 +174,11 @@ class Init:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunConfig:
-    """Everything that defines a run; `init` only if it is fine-tuned."""
+    """Everything that defines a run; `init` only if it is fine-tuned.
+
+    Args:
+        number: more than that of every run made before; 0 until the run is made.
+    """
 
     id: str
     created: str
@@ -185,6 +190,7 @@ class RunConfig:
     recipe: Recipe
     plan: Plan
     init: Init | None = None
+    number: int = 0
     schema_version: int = SCHEMA_VERSION
 
 
@@ -232,6 +238,20 @@ def read_config(path: Path) -> RunConfig:
         )
     except (TypeError, ValueError) as error:
         raise UsageError(f"run.toml is damaged: {error}", where=path) from error
+
+
+def read_order(path: Path) -> tuple[int, str]:
+    """Return a run's number and when it was made, from the first lines of ``run.toml`` alone.
+
+    A missing or damaged file comes before all others.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES).decode("utf-8", "surrogateescape")
+        table = _scalars(RunConfig, tomllib.loads(head.partition("\n[")[0]))
+    except (OSError, ValueError, RecursionError):
+        return 0, ""
+    return table.get("number", 0), table["created"]
 
 
 _T = TypeVar("_T")

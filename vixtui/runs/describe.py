@@ -88,7 +88,7 @@ def settings(config: RunConfig) -> dict[str, Any]:
     for name, value in asdict(config).items():
         if isinstance(value, dict):
             flat |= {f"{name}.{inner}": entry for inner, entry in value.items()}
-        elif value is not None and name not in ("id", "created", "schema_version"):
+        elif value is not None and name not in ("id", "created", "number", "schema_version"):
             flat[name] = value
     return flat
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from vixtui.errors import DiskError, UsageError
 from vixtui.files import disk_error, write_atomically
 from vixtui.paths import runs_dir
-from vixtui.runs.config import RunConfig, read_config, write_config
+from vixtui.runs.config import RunConfig, read_config, read_order, write_config
 from vixtui.runs.events import Finished, last_event
 from vixtui.runs.lock import owner_alive
 from vixtui.runs.progress import RunProgress
@@ -135,6 +135,7 @@ def create_run(config: RunConfig, split: bytes) -> RunDirectory:
         UsageError: when the name is taken.
         DiskError: when the folder cannot be written; nothing of it is left.
     """
+    number = max((read_order(run.config_path)[0] for run in list_runs()[-1:]), default=0) + 1
     run = RunDirectory(runs_dir() / config.id)
     try:
         run.path.mkdir(parents=True)
@@ -144,7 +145,7 @@ def create_run(config: RunConfig, split: bytes) -> RunDirectory:
         raise disk_error(error, run.path) from error
     try:
         write_atomically(run.split_path, split)
-        write_config(run.config_path, config)
+        write_config(run.config_path, replace(config, number=number))
     except DiskError:
         shutil.rmtree(run.path, ignore_errors=True)
         raise
@@ -161,12 +162,15 @@ def new_run_id(variant: str) -> str:
 
 
 def list_runs() -> list[RunDirectory]:
-    """Return every run, oldest first."""
+    """Return every run in the order in which they were made, whatever clocks said then."""
     try:
-        folders = sorted(path for path in runs_dir().iterdir() if (path / "run.toml").is_file())
+        runs = [RunDirectory(path) for path in runs_dir().iterdir()]
     except OSError:
         return []
-    return [RunDirectory(path) for path in folders]
+    return sorted(
+        (run for run in runs if run.exists),
+        key=lambda run: (*read_order(run.config_path), run.id),
+    )
 
 
 def find_run(name: str) -> RunDirectory:
@@ -177,7 +181,7 @@ def find_run(name: str) -> RunDirectory:
     """
     runs = list_runs()
     if name == LAST and runs:
-        return max(runs, key=lambda run: run.config_path.stat().st_mtime)
+        return runs[-1]
     exact = [run for run in runs if run.id == name]
     matching = exact or [run for run in runs if name and name in run.id]
     if len(matching) == 1:
@@ -191,12 +195,9 @@ def find_run(name: str) -> RunDirectory:
 
 
 def newest_model() -> RunDirectory | None:
-    """Return the run that finished last, if any did; stopped and failed ones do not count."""
-    with_weights = [run for run in list_runs() if run.model_path.is_file()]
-    newest_first = sorted(
-        with_weights, key=lambda run: run.model_path.stat().st_mtime, reverse=True
-    )
-    finished = (run for run in newest_first if isinstance(last_event(run.events_path), Finished))
+    """Return the newest run that has finished; stopped and failed ones do not count."""
+    with_weights = (run for run in reversed(list_runs()) if run.model_path.is_file())
+    finished = (run for run in with_weights if isinstance(last_event(run.events_path), Finished))
     return next(finished, None)
 
 
