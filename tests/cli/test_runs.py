@@ -26,6 +26,15 @@ def test_list_shows_state_and_results(vixtui, finished):
     assert "90.0 %" in line
 
 
+def test_the_newest_run_comes_first_whatever_the_clock_said(vixtui, make_run):
+    for name, hour in (("m", 7), ("z", 5), ("a", 6)):
+        path = make_run(name).config_path
+        path.write_text(path.read_text().replace("T07:", f"T0{hour}:"))
+    listed = json.loads(vixtui("runs", "list", "--json").out)["runs"]
+    assert [run["id"] for run in listed] == ["a", "z", "m"]
+    assert json.loads(vixtui("runs", "show", "last", "--json").out)["id"] == "a"
+
+
 def test_runs_alone_lists_them(vixtui, finished):
     assert vixtui("runs").out == vixtui("runs", "list").out
 

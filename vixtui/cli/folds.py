@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vixtui.runs.directory import RunDirectory
     from vixtui.runs.process import Nodes
 
-_OF_ITS_OWN = ("id", "created", "vixtui", "plan")
+_OF_ITS_OWN = ("id", "created", "number", "vixtui", "plan")
 
 
 def train_folds(

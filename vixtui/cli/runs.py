@@ -33,12 +33,11 @@ def list_(json: Json = False) -> None:
     from vixtui.text import format_percent
 
     found = []
-    for run in list_runs():
+    for run in reversed(list_runs()):
         try:
             found.append(describe(run, run.config()))
         except UsageError as error:
             narrate.note(f"warning: {run.id}: {error.message}")
-    found.sort(key=lambda run: str(run["created"]), reverse=True)
     if json:
         output.print_json({"runs": found})
         return
