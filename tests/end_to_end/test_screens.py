@@ -49,7 +49,7 @@ async def test_pick_train_test_predict_and_history() -> None:
         await pilot.press("4")
         await until(pilot, lambda: app.screen.TAB == "predict")
         await pilot.press("o", *str(assets_dir() / "samples" / "digit-3.png"), "enter")
-        await until(pilot, lambda: "it took" in shown(app) and "digit-3.png" in shown(app))
+        await until(pilot, lambda: "This took" in shown(app) and "digit-3.png" in shown(app))
         assert shown(app).count("▀") > 100  # the preview
         await pilot.press("escape", "5")
         await until(pilot, lambda: "digits" in shown(app) and "done" in shown(app))

@@ -37,7 +37,7 @@ BEST = Candidate(
         ({"fits": False, "peak_bytes": 3 * 10**9}, "needs 3.00 GB"),
         ({"fits": False, "remembered": "memory ran out in run a"}, "memory ran out in run a"),
         ({"seconds_per_epoch": 40.0, "accuracy": 0.9}, "too slow for 1:40"),
-        ({"accuracy": 0.48}, "−2.0 points, dominated by vit:tiny"),
+        ({"accuracy": 0.48}, "−2.0 points, no gain over vit:tiny"),
         ({"accuracy": 0.48, "peak_bytes": 10**8}, "−2.0 points, 1.0× speed"),
         ({"accuracy": 0.48, "seconds_per_epoch": 5.0}, "−2.0 points, 2.0× speed"),
         ({"seconds_per_epoch": 20.0}, "same accuracy, slower"),
@@ -58,7 +58,7 @@ def test_what_is_worse_than_a_better_one_in_everything_names_it() -> None:
     assert [entry.reason for entry in ranked([worse, small, BEST])] == [
         "best measured",
         "−1.0 points, 1.1× speed",
-        "−10.0 points, dominated by vin:tiny",
+        "−10.0 points, no gain over vin:tiny",
     ]
 
 

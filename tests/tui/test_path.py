@@ -64,6 +64,8 @@ async def test_pause_resume_and_stop_reach_the_engine(make_app, until, shown, mo
             await until(
                 pilot, lambda before=before: getattr(pilot.app.screen, "state", "") == before
             )
+            word = "Go on" if before == "paused" else "Pause"
+            await until(pilot, lambda word=word: f"space {word}" in shown(pilot))
             await pilot.press(key)
             await until(pilot, lambda state=state: pilot.app.screen.state == state)
         await until(pilot, lambda: "Stopped; everything is saved" in shown(pilot))
@@ -106,7 +108,7 @@ async def test_a_stopped_run_is_resumed_from_its_own_tab(
 async def test_a_model_that_does_not_fit_is_not_started(make_app, until, shown) -> None:
     async with make_app().run_test(size=(100, 30)) as pilot:
         await ready(pilot, until)
-        await pilot.press("right")
+        await pilot.press(*["left"] * 10)
         await until(pilot, lambda: pilot.app.screen.outlook.wish.budget == "0.5GB")
         await pilot.press("end", "enter")
         assert "does not fit" in shown(pilot)
@@ -118,12 +120,14 @@ async def test_memory_and_time_change_what_is_shown(make_app, until, shown) -> N
     async with make_app().run_test(size=(100, 30)) as pilot:
         await ready(pilot, until)
         assert "4 of 4 fit" in shown(pilot)
-        await pilot.press("right")
+        await pilot.press(*["left"] * 10)
         await until(pilot, lambda: "2 of 4 fit" in shown(pilot))
         await pilot.press("right_square_bracket")
         await until(pilot, lambda: "2:00" in shown(pilot))
         await pilot.press("b", *"800MB", "enter")
         await until(pilot, lambda: "800 MB" in shown(pilot))
+        await pilot.press("right")
+        await until(pilot, lambda: "1.00 GB" in shown(pilot))
 
 
 async def test_a_budget_that_is_none_is_refused_in_words(make_app, until, shown) -> None:

@@ -175,11 +175,22 @@ def test_the_explanation_names_the_way_and_the_run_that_ran_out() -> None:
     assert "420 MB, traced step" in text
 
 
-def test_budgets_on_offer_never_exceed_what_is_free() -> None:
+def test_where_nothing_fits_no_model_is_promised() -> None:
+    data, machine = tui_fakes.source(), tui_fakes.machine()
+    some = tui_fakes.plan(Wish(budget="500MB"), data, machine)
+    none = tui_fakes.plan(Wish(budget="100MB"), data, machine)
+    told = [pick_text.on_enter(outlook, outlook.candidates[-1]).plain for outlook in (some, none)]
+    assert "this model does not fit" in told[0]
+    assert told[0].endswith("Up goes to models that fit.")
+    assert "no model fits" in told[1]
+    assert told[1].endswith("Right gives more memory.")
+
+
+def test_budgets_on_offer_grow_and_never_exceed_what_is_free() -> None:
     machine = tui_fakes.machine()
-    offered = [text for text, _ in budget_choices(machine)]
-    assert offered[0] is None
-    assert offered[-1] == "8GB"
+    offered = [text for text, _ in budget_choices(machine, ("2500MB", None))]
+    assert offered[:4] == ["0.5GB", "1GB", "2GB", "2500MB"]
+    assert offered[-3:] == ["6GB", None, "8GB"]  # automatic: 80 % of 9 GB
 
 
 def test_every_device_but_the_automatic_one_is_on_offer() -> None:

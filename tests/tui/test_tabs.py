@@ -72,6 +72,18 @@ async def test_the_palette_leads_to_a_tab(make_app, until, shown) -> None:
         await until(pilot, lambda: getattr(pilot.app.screen, "TAB", "") == "runs")
 
 
+async def test_the_palette_does_what_the_tab_can_do(make_app, until, shown, finished) -> None:
+    async with make_app().run_test(size=(80, 24)) as pilot:
+        await pilot.press("3")
+        await until(pilot, lambda: "taken for" in shown(pilot))
+        await pilot.press("ctrl+p")
+        await until(pilot, lambda: "Search for commands" in shown(pilot))
+        await pilot.press(*"counts or")
+        await until(pilot, lambda: "counts or per cent in the matrix" in shown(pilot))
+        await pilot.press("enter")
+        await until(pilot, lambda: "9█" in shown(pilot) and "90█" not in shown(pilot))
+
+
 async def test_an_untested_run_is_tested_on_request(make_app, until, shown, finished) -> None:
     finished.evaluation_path.unlink()
     async with make_app().run_test(size=(100, 30)) as pilot:
@@ -112,9 +124,23 @@ async def test_a_typed_picture_is_shown_and_named(
         assert "20 × 10 pixels" in text
         assert "▀" in text
         assert pilot.app.warm_engine.warm
-        await pilot.press("escape", "v")
+        await pilot.press("v")  # the answer leads back to the tree, where letters are commands
         await until(pilot, lambda: "as the model sees it: 8 × 8" in shown(pilot))
+        await until(pilot, lambda: pilot.app.screen.query_one(FileTree).path == picture.parent)
     assert not pilot.app.warm_engine.warm
+
+
+async def test_who_types_a_path_sees_the_keys_and_replaces_the_old_one(
+    make_app, until, shown, finished
+) -> None:
+    async with make_app().run_test(size=(80, 24)) as pilot:
+        await pilot.press("4", "o")
+        await until(pilot, lambda: "Esc Back to the tree" in shown(pilot))
+        assert "Enter Open  Tab Complete" in shown(pilot)
+        await pilot.press(*"old", "escape", "o", *"new")
+        await until(pilot, lambda: pilot.app.screen.query_one(PathInput).value == "new")
+        await pilot.press("escape")
+        await until(pilot, lambda: "Back to the tree" not in shown(pilot))
 
 
 @pytest.mark.parametrize("typed", ["y" * 3000, "~nobody-here/x.png", "a\x00b"], ids=ascii)

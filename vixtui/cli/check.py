@@ -112,7 +112,7 @@ def _print_report(report: Report, source: DataSource) -> None:
     output.print_facts(
         [
             ("pictures", f"{report.pictures:,}, {report.usable:,} of them usable"),
-            ("classes", f"{len(train):,}, with {min(train):,} to {max(train):,} to train on"),
+            ("classes", f"{len(train):,}, {_span(train)} to train on"),
             *(
                 (part, f"{sum(getattr(count, part) for count in report.classes):,} usable")
                 for part in ("train", "validation", "test")
@@ -146,6 +146,11 @@ def _rows(findings: Sequence[Finding]) -> list[tuple[str, str, str]]:
         if number > shown:
             rows.append((str(kind), f"… and {number - shown:,} more", "--csv names all"))
     return rows
+
+
+def _span(numbers: Sequence[int]) -> str:
+    least, most = min(numbers), max(numbers)
+    return f"each with {least:,}" if least == most else f"with {least:,} to {most:,}"
 
 
 def _counts(findings: Sequence[Finding]) -> str:

@@ -80,7 +80,7 @@ def _reason(entry: Candidate, rivals: Sequence[Candidate], seconds: float | None
         return f"same accuracy, {f'{speed:.1f}× speed' if speed > 1 else 'slower'}"
     better = next((rival for rival in rivals if _dominates(rival, entry)), None)
     if better is not None:
-        return f"−{points:.1f} points, dominated by {better.preset}"
+        return f"−{points:.1f} points, no gain over {better.preset}"
     return f"−{points:.1f} points, {speed:.1f}× speed"
 
 

@@ -95,7 +95,8 @@ def answer_text(
     )
     lines += [
         Content(""),
-        Content(f"The model is {_sureness(answer.top[0][1])}; it took {took}."),
+        Content(f"The model is {_sureness(answer.top[0][1])}."),
+        Content(f"This took {took}."),
         Content.styled(f"It knows only its {answer.num_classes} classes.", "dim"),
     ]
     return Content("\n").join(lines)

@@ -253,7 +253,11 @@ class VixtuiApp(App[None]):
         self.warm_engine.kill()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Offer the tabs, the live runs and the themes by name."""
+        """Offer what the tab can do now, the tabs, the latest runs and the themes by name."""
+        for bound in screen.active_bindings.values():
+            if bound.enabled and (meaning := bound.binding.tooltip):
+                do = partial(self.run_action, bound.binding.action, bound.node)
+                yield SystemCommand(bound.binding.description, meaning, do)
         for key, title in TABS.items():
             yield SystemCommand(f"Go to {title}", "", partial(self.action_open_tab, key))
         for run in reversed(list_runs()[-20:]):

@@ -97,17 +97,29 @@ Launch = Callable[[], tuple[RunDirectory, subprocess.Popen[bytes]]]
 """Starts or resumes a run; blocks for a moment."""
 
 
-def budget_choices(machine: Machine) -> list[tuple[str | None, str | None]]:
-    """Return the (budget, device) pairs that arrow keys step through: automatic ones first."""
+BudgetChoice = tuple[str | None, str | None]
+"""A budget and a device, as a `Wish` holds them."""
+
+
+def budget_choices(machine: Machine, now: BudgetChoice = (None, None)) -> list[BudgetChoice]:
+    """Return what arrow keys step through: amounts by size, then the other devices.
+
+    Args:
+        machine: what is free.
+        now: the present choice, which is among them.
+    """
     from vixtui.planning.budget import resolve_budget
 
+    free = resolve_budget(machine, "100%").bytes
+    amounts: set[BudgetChoice] = {
+        (f"{step / 1e9:g}GB", None) for step in BUDGET_STEPS if step <= free
+    }
+    amounts |= {(None, None), now if now[1] is None else (None, None)}
+    choices = sorted(amounts, key=lambda choice: resolve_budget(machine, *choice).bytes)
     automatic = resolve_budget(machine).device
     devices = [*(gpu.device for gpu in machine.gpus), "cpu"]
-    choices: list[tuple[str | None, str | None]] = [(None, None)]
     choices += [(None, device) for device in devices if device != automatic]
-    largest = max([machine.ram_free.bytes, *(gpu.free.bytes for gpu in machine.gpus)])
-    choices += [(f"{step / 1e9:g}GB", None) for step in BUDGET_STEPS if step <= largest]
-    return choices
+    return choices if now in choices else [*choices, now]
 
 
 def resume(run: RunDirectory) -> Launch:

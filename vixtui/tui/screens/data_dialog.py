@@ -22,6 +22,7 @@ BUILT_IN = {
     "digits": "digits: 1,797 handwritten digits, grey, 8 × 8; trains in seconds",
     "shapes": "shapes: drawn figures in colour, 10 classes; nothing to download",
 }
+_HINT = "Enter chooses, Tab moves on, Esc cancels"
 
 
 class DataDialog(ModalScreen[str | None]):
@@ -50,7 +51,7 @@ class DataDialog(ModalScreen[str | None]):
             )
             yield PathInput(wanted=lambda path: False, placeholder="folder; Tab completes")
             yield FileTree(Path.home(), wanted=lambda path: False, ascii=self._ascii)
-            yield Static("Enter chooses, Tab moves on, Esc cancels", classes="dialog-hint")
+            yield Static(_HINT, classes="dialog-hint")
 
     def on_mount(self) -> None:
         """Show the present folder."""
@@ -63,7 +64,7 @@ class DataDialog(ModalScreen[str | None]):
 
     @on(PathInput.Completed)
     def _offer(self, event: PathInput.Completed) -> None:
-        self._hint("  ".join(event.names[:12]))
+        self._hint("  ".join(event.names[:12]) or _HINT)
 
     @on(DirectoryTree.DirectorySelected)
     def _mark(self, event: DirectoryTree.DirectorySelected) -> None:

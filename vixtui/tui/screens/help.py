@@ -26,7 +26,7 @@ def help_dialog(screen: TabScreen) -> TextDialog:
         if isinstance(binding, Binding) and binding.tooltip
     ]
     parts: list[Content | tuple[str, str] | str] = []
-    for keys, meaning in (*rows, *_EVERYWHERE):
+    for keys, meaning in dict.fromkeys((*rows, *_EVERYWHERE)):  # a key may have two names
         parts += [(f"{keys:>8}  ", "bold"), f"{meaning}\n"]
     for paragraph in screen.HELP.split("\n\n"):
         parts += ["\n", " ".join(paragraph.split()), "\n"]

@@ -251,10 +251,10 @@ class PickScreen(TabScreen):
         """Take the next smaller or larger budget."""
         if self.machine is None:
             return
-        choices = choice.budget_choices(self.machine)
         now = (self.wish.budget, self.wish.device)
-        at = choices.index(now) if now in choices else 0
-        budget, device = choices[(at + step) % len(choices)]
+        choices = choice.budget_choices(self.machine, now)
+        at = choices.index(now) + step
+        budget, device = choices[max(0, min(len(choices) - 1, at))]
         self._change(budget=budget, device=device)
 
     def action_time(self, step: int) -> None:

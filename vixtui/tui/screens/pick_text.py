@@ -61,19 +61,20 @@ def wish_text(
     if outlook is not None and outlook.wish.budget == wish.budget:
         memory = f"‹ {format_bytes(outlook.budget.bytes)} › on {_device(outlook.budget)}"
         said = safe(outlook.budget.source, 60)
-    pictures = "looking at the pictures …"
+    pictures, kind = "looking at the pictures …", ""
     if source is not None:
         count = len(source.split.train) + len(source.split.validation) + len(source.split.test)
         pictures = f"{count:,} pictures, {len(source.classes)} classes"
         if not narrow:
-            kind = "grey" if source.in_channels == 1 else "colour"
-            pictures += f", {kind}, {source.image_width} × {source.image_height}"
+            color = "grey" if source.in_channels == 1 else "colour"
+            kind = f"{color}, {source.image_width} × {source.image_height} pixels"
     rows = [
         ("Memory", memory),
         ("", said),
         ("Time", f"‹ {format_seconds(wish.seconds)} ›"),
         ("Data", f"‹ {source_title(wish.source)} ›"),
         ("", pictures),
+        ("", kind),
     ]
     return _table(rows)
 
@@ -110,10 +111,12 @@ def _epochs(outlook: Outlook, entry: Candidate) -> str:
 def on_enter(outlook: Outlook, candidate: Candidate) -> Content:
     """Return what happens when the user presses Enter."""
     if not candidate.fits:
-        return Content.assemble(
-            ("Nothing: this model does not fit. ", "bold"),
-            f"{sentence(candidate.reason)} Right gives more memory; Up goes to models that fit.",
-        )
+        why, more = sentence(candidate.reason), "Right gives more memory"
+        if any(entry.fits for entry in outlook.candidates):
+            what, more = "this model does not fit", f"{more}; Up goes to models that fit"
+        else:
+            what = "no model fits"
+        return Content.assemble((f"Nothing: {what}. ", "bold"), f"{why} {more}.")
     name = f"{candidate.title} {candidate.preset.partition(':')[2]}"
     return Content.assemble(
         "Trains ", (name, "bold"), f" on {source_title(outlook.source.source)} for "

@@ -47,7 +47,7 @@ class PredictScreen(TabScreen):
         Binding("o", "type_path", "Type a path", tooltip="type or paste a path; Tab completes it"),
         Binding("m", "model", "Model", tooltip="predict with another run's model"),
         Binding("v", "model_view", "Model's view", tooltip="as coarse as the model sees it"),
-        Binding("escape", "leave_path", "Back to the tree", show=False),
+        Binding("escape", "leave_path", "Back to the tree", key_display="Esc"),
     ]
 
     @dataclass
@@ -139,12 +139,18 @@ class PredictScreen(TabScreen):
     def _from_input(self) -> None:
         path = self.query_one(PathInput).path
         if os.path.isdir(path):
-            self.query_one(FileTree).path = path
-            self.query_one(FileTree).focus()
+            self._show_folder(path)
         elif os.path.isfile(path):
+            self._show_folder(path.absolute().parent)
             self.predict(path)
         else:
             self._hint("No such file; Tab completes names")
+
+    def _show_folder(self, folder: Path) -> None:
+        tree = self.query_one(FileTree)
+        if tree.path != folder:
+            tree.path = folder
+        tree.focus()
 
     @on(PathInput.Completed)
     def _offer(self, event: PathInput.Completed) -> None:
@@ -208,12 +214,18 @@ class PredictScreen(TabScreen):
         self._show()
 
     def action_type_path(self) -> None:
-        """Go to the path."""
-        self.query_one(PathInput).focus()
+        """Go to the path, marked so that typing replaces it."""
+        path = self.query_one(PathInput)
+        path.focus()
+        path.select_all()
 
     def action_leave_path(self) -> None:
         """Go to the tree."""
         self.query_one(FileTree).focus()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer the way back only to who types a path."""
+        return action != "leave_path" or isinstance(self.focused, PathInput)
 
     def action_model_view(self) -> None:
         """Change between the picture and what the model sees of it."""

@@ -52,6 +52,7 @@ was measured to take so far. The system does not hold it to the limit.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "pause", "Pause", tooltip="pause, or go on"),
+        Binding("space", "go_on", "Go on", tooltip="pause, or go on"),
         Binding("s", "stop", "Stop", tooltip="save, stop, keep the weights"),
         Binding("y", "log_scale", "Log scale", tooltip="loss on a logarithmic scale"),
         Binding("l", "large_log", "Log", tooltip="all log lines"),
@@ -237,7 +238,9 @@ was measured to take so far. The system does not hold it to the limit.
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer only what makes sense now."""
         if action == "pause":
-            return self.state in ("training", "paused")
+            return self.state == "training"
+        if action == "go_on":
+            return self.state == "paused"
         if action == "stop":
             return self.state in ("starting", "training", "paused")
         if action == "resume":
@@ -258,8 +261,12 @@ was measured to take so far. The system does not hold it to the limit.
             self._refresh()
 
     def action_pause(self) -> None:
-        """Pause, or go on."""
-        self._send("resume" if self.state == "paused" else "pause")
+        """Pause."""
+        self._send("pause")
+
+    def action_go_on(self) -> None:
+        """End the pause."""
+        self._send("resume")
 
     def action_stop(self) -> None:
         """Save and stop."""

@@ -72,7 +72,8 @@ class PathInput(Input):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "complete", "Complete", show=False),
+        Binding("enter", "submit", "Open", key_display="Enter"),
+        Binding("tab", "complete", "Complete", key_display="Tab"),
     ]
 
     class Completed(Message):
