@@ -47,6 +47,22 @@ def test_nothing_fits_names_the_pictures_that_would(vixtui):
     assert vixtui(*described, size).code == 0
 
 
+@pytest.mark.parametrize(
+    ("asked", "command"),
+    [
+        ((), "vixtui train"),
+        (("--data", "shapes", "--image-size", "16"), "vixtui train shapes --image-size 16"),
+        (("--budget", "4GB", "--time", "30m"), "vixtui train --budget 4GB --time 30m"),
+    ],
+)
+def test_the_next_command_asks_for_the_same(vixtui, asked, command):
+    assert vixtui("recommend", *asked).err.splitlines()[-1] == f"train the best: {command}"
+
+
+def test_pictures_that_are_only_described_cannot_be_trained_on(vixtui):
+    assert "vixtui train" not in vixtui("recommend", "--image-size", "64").err
+
+
 def test_pictures_can_be_described(vixtui):
     arguments = ("--image-size", "64", "--channels", "1", "--classes", "5", "--images", "300")
     task = json.loads(vixtui("recommend", *arguments, "--json").out)["task"]

@@ -35,6 +35,13 @@ def test_the_newest_run_comes_first_whatever_the_clock_said(vixtui, make_run):
     assert json.loads(vixtui("runs", "show", "last", "--json").out)["id"] == "a"
 
 
+def test_a_finished_run_is_not_offered_to_be_resumed(vixtui, finished):
+    result = vixtui("attach", finished.id)
+    assert result.code == 2
+    assert "vixtui runs show" in result.err
+    assert "resume" not in result.err
+
+
 def test_runs_alone_lists_them(vixtui, finished):
     assert vixtui("runs").out == vixtui("runs", "list").out
 

@@ -119,11 +119,12 @@ def test_detach_returns_at_once_and_attach_watches(vixtui, monkeypatch):
     assert "not at work" in vixtui("attach", run.id).err
 
 
-def test_ctrl_c_stops_and_saves(start):
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_ctrl_c_and_a_kill_of_the_command_stop_and_save(start, name):
     process = start(*QUICK, FAKE_ENGINE="slow")
     run = _only_run()
     _wait_for_steps(run)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(getattr(signal, name))
     _, err = process.communicate(timeout=20)
     assert process.returncode == 130
     assert run.state() == "stopped"
@@ -214,6 +215,12 @@ def test_folds_are_trained_in_turn_and_summed_up(vixtui):
     assert [(config.data.fold, config.data.folds) for config in configs] == [(1, 3), (2, 3), (3, 3)]
 
 
+def test_folds_do_not_tell_of_the_split_that_they_replace(vixtui, pictures):
+    result = vixtui("train", str(pictures), *QUICK[2:], "--folds", "2")
+    assert result.code == 0
+    assert "70/10/20" not in result.err
+
+
 def test_interrupted_folds_go_on_under_their_name(vixtui, monkeypatch):
     monkeypatch.setenv("FAKE_ENGINE", "failed")
     broken = vixtui(*QUICK, "--folds", "2", "--name", "cv")
@@ -231,7 +238,9 @@ def test_interrupted_folds_go_on_under_their_name(vixtui, monkeypatch):
 
 
 def test_one_fold_and_folds_in_the_background_are_refused(vixtui):
-    assert vixtui(*QUICK, "--folds", "1").code == 2
+    one = vixtui(*QUICK, "--folds", "1")
+    assert one.code == 2
+    assert "nothing to train on" in one.err
     assert vixtui(*QUICK, "--folds", "3", "--detach").code == 2
     assert list_runs() == []
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
+from vixtui.cli.summary import _training_facts
 from vixtui.cli.views import describe, figures
-from vixtui.runs.events import ModelBuilt, StepDone, Validated, Warned
+from vixtui.runs.events import Finished, ModelBuilt, StepDone, Validated, Warned
 from vixtui.runs.progress import RunProgress
 
 
@@ -57,3 +60,14 @@ def test_the_measured_choice_of_threads_is_told():
         steps_per_epoch=3, epochs=1, seconds_budget=None,
     )  # fmt: skip
     assert "2 threads" in str(describe(event, RunProgress(), "r"))
+
+
+@pytest.mark.parametrize(
+    ("epoch", "reason", "advised"), [(0.4, "time", True), (1.2, "time", False), (0.4, "x", False)]
+)
+def test_a_time_too_short_for_an_epoch_is_told(epoch, reason, advised):
+    progress = _trained(_step(epoch=epoch))
+    end = dict(reason=reason, best_epoch=0, best_top1=0.5, seconds=26.0, peak_memory_bytes=1)
+    progress.apply(Finished(seq=1, t=1.0, **end))  # type: ignore[arg-type]
+    [(_, told)] = _training_facts(progress)
+    assert ("give more --time" in told) is advised

@@ -29,12 +29,11 @@ def attach(run: Run = "last", json: Json = False) -> None:
     from vixtui.runs.directory import find_run
 
     found = find_run(run)
-    if not found.alive() and found.state() != "starting":
-        raise UsageError(
-            f"the run is not at work but {found.state()}",
-            where=found.id,
-            remedy=f"vixtui runs show {found.id}, or vixtui runs resume {found.id}",
-        )
+    if not found.alive() and (state := found.state()) != "starting":
+        remedy = f"vixtui runs show {found.id}"
+        if state != "done":
+            remedy += f", or vixtui runs resume {found.id}"
+        raise UsageError(f"the run is not at work but {state}", where=found.id, remedy=remedy)
     raise typer.Exit(watch(found, json=json, seen=0, stop_on_interrupt=False))
 
 

@@ -68,8 +68,8 @@ def follow(
         start: starts the engine, where that is left to do; otherwise the run's lock tells
             whether one is at work.
         seen: events that were in the log before; a last word among them is an old one.
-        stop_on_interrupt: Ctrl+C asks the engine to save and stop, and waits for it; pressed
-            again, or when False, it only ends the watching.
+        stop_on_interrupt: Ctrl+C or SIGTERM asks the engine to save and stop, and waits for it;
+            the second one, or when False the first, only ends the watching.
 
     Raises:
         KeyboardInterrupt: when the watching ends and the run goes on.
@@ -165,15 +165,16 @@ def _died(
 
 @contextmanager
 def _counted_interrupts() -> Iterator[Callable[[], int]]:
-    """Count Ctrl+C instead of raising in the middle of reading; yield the count as a function."""
+    """Count Ctrl+C and SIGTERM instead of ending in the middle; yield the count as a function."""
     presses = 0
 
     def count(number: int, frame: FrameType | None) -> None:
         nonlocal presses
         presses += 1
 
-    before = signal.signal(signal.SIGINT, count)
+    before = {name: signal.signal(name, count) for name in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield lambda: presses
     finally:
-        signal.signal(signal.SIGINT, before)
+        for name, handler in before.items():
+            signal.signal(name, handler)

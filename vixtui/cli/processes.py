@@ -90,5 +90,7 @@ def share_of(budget: Budget, nproc: int) -> Budget:
     if family != "cpu":
         return budget
     return replace(
-        budget, bytes=budget.bytes // nproc, source=f"{budget.source}, a process of {nproc}"
+        budget,
+        bytes=budget.bytes // nproc,
+        source=f"{budget.source}, for each of {nproc} processes",
     )

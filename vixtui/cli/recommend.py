@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
@@ -88,8 +89,17 @@ def recommend(
         _tell_needs(preset, question, hardware, heading, json=json)
         return
     _tell_ranking(question, hardware, heading, show_all=show_all, json=json)
-    if not json and hardware.simulated is None:
-        narrate.note(f"train the best: vixtui train{f' {data}' if data else ''}")
+    here = data is not None or not any((image_size, channels, classes, images))
+    if here and hardware.simulated is None and not json:
+        given = {
+            "--budget": budget,
+            "--time": time,
+            "--image-size": str(image_size) if image_size else None,
+            "--device": None if device == "auto" else device,
+        }
+        options = [word for option in given.items() if option[1] for word in option if word]
+        command = shlex.join(["vixtui", "train", *([data] if data else []), *options])
+        narrate.note(f"train the best: {command}")
 
 
 def print_default_recommendation() -> None:

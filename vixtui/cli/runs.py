@@ -86,7 +86,7 @@ def show(run: Run = "last", json: Json = False) -> None:
         return
     print_summary(found, found.progress())
     output.print_facts(
-        [(name, setting_text(value)) for name, value in settings(config).items()],
+        [(name, setting_text(name, value)) for name, value in settings(config).items()],
         title="settings",
     )
 
@@ -107,7 +107,10 @@ def compare(first: Run, second: Run, json: Json = False) -> None:
     results = [
         (label, *(_shown(key, run[key]) for run in described)) for key, label in _RESULTS.items()
     ]
-    rows = [(name, *map(setting_text, values)) for name, values in differing.items()]
+    rows = [
+        (name, *(setting_text(name, value) for value in values))
+        for name, values in differing.items()
+    ]
     output.print_table(["", *(run.id for run in pair)], [*results, *rows])
 
 

@@ -41,7 +41,7 @@ def say_what_next(run: RunDirectory) -> None:
     narrate.note("next:")
     narrate.note(f"  vixtui predict --model {name} PICTURE…")
     narrate.note(f"  vixtui evaluate {name}")
-    narrate.note("  vixtui")
+    narrate.note("  vixtui   (the screens)")
 
 
 def evaluation_of(run: RunDirectory) -> Evaluation | None:
@@ -82,6 +82,8 @@ def _training_facts(progress: RunProgress) -> list[tuple[str, str]]:
     if (end := progress.finished) is not None:
         epochs = progress.last_step.epoch if progress.last_step else end.best_epoch
         how = f"{epochs:.1f} epochs in {format_seconds(end.seconds)}, ended by {end.reason}"
+        if end.reason == "time" and epochs < 1:
+            how += ": too short to learn, give more --time"
         facts.append(("training", how))
     return facts
 

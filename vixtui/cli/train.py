@@ -311,9 +311,12 @@ def _folds(source: DataSource, folds: int, *, seed: int, detach: bool) -> tuple[
     from vixtui.data.sources import open_folds
     from vixtui.errors import UsageError
 
-    if folds == 1 or detach:
-        remedy = "leave out --detach" if detach else "give 2 or more"
-        raise UsageError("folds are trained one after the other", where="--folds", remedy=remedy)
+    if folds == 1:
+        raise UsageError("one fold leaves nothing to train on", where="--folds", remedy="give 2")
+    if detach:
+        raise UsageError(
+            "folds are trained one after the other", where="--folds", remedy="leave out --detach"
+        )
     return open_folds(source, folds, seed=seed)
 
 

@@ -35,6 +35,9 @@ from vixtui.text import safe
 VALIDATION_FRACTION = 0.1
 TEST_FRACTION = 0.2
 TEST_FRACTION_OF_TRAIN = 0.1
+DRAWN = "drawn by seed"
+"""In each note about a part of the split that the folder does not give."""
+
 _MAX_CLASSES = 10_000
 _PART_OF_NAME = {
     "train": "train", "training": "train",
@@ -187,16 +190,16 @@ def _complete(labelled: dict[str, list[tuple[Item, int]]], seed: int, notes: lis
     validation = tuple(labelled.get("validation", ()))
     test = tuple(labelled.get("test", ()))
     if not validation and not test:
-        notes.append(f"no split given: 70/10/20 % train, validation, test drawn by seed {seed}")
+        notes.append(f"no split given: 70/10/20 % train, validation, test {DRAWN} {seed}")
         return stratified_split(
             train, validation=VALIDATION_FRACTION, test=TEST_FRACTION, seed=seed
         )
     if not validation:
-        notes.append(f"no validation pictures: 10 % of train drawn by seed {seed}")
+        notes.append(f"no validation pictures: 10 % of train {DRAWN} {seed}")
         drawn = stratified_split(train, validation=VALIDATION_FRACTION, seed=seed)
         return replace(drawn, test=test)
     if not test:
-        notes.append(f"no test pictures: 10 % of train drawn by seed {seed}")
+        notes.append(f"no test pictures: 10 % of train {DRAWN} {seed}")
         drawn = stratified_split(train, validation=0, test=TEST_FRACTION_OF_TRAIN, seed=seed)
         return replace(drawn, validation=validation)
     return Split(train=tuple(train), validation=validation, test=test)

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from vixtui.data import builtin
 from vixtui.data.findings import Finding
-from vixtui.data.folder import VALIDATION_FRACTION, read_folder
+from vixtui.data.folder import DRAWN, VALIDATION_FRACTION, read_folder
 from vixtui.data.split import Split, cross_validation
 from vixtui.errors import DataError, UsageError
 from vixtui.paths import data_dir
@@ -179,8 +179,9 @@ def open_folds(source: DataSource, folds: int, *, seed: int) -> tuple[DataSource
         raise DataError(
             str(error), where=source.source, remedy="give fewer --folds, or more pictures"
         ) from error
+    notes = tuple(note for note in source.notes if DRAWN not in note)  # folds are drawn anew
     return tuple(
-        replace(source, split=split, fold=index, folds=folds)
+        replace(source, split=split, fold=index, folds=folds, notes=notes)
         for index, split in enumerate(splits, start=1)
     )
 

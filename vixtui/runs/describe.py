@@ -31,7 +31,7 @@ from vixtui.runs.events import (
     WentBack,
 )
 from vixtui.runs.progress import RunProgress
-from vixtui.text import counted, format_count, format_percent, format_seconds, safe
+from vixtui.text import counted, format_bytes, format_count, format_percent, format_seconds, safe
 
 _HEIGHTS = "▁▂▃▄▅▆▇█"
 
@@ -94,8 +94,13 @@ def settings(config: RunConfig) -> dict[str, Any]:
 
 
 def differences(configs: Sequence[RunConfig]) -> dict[str, tuple[Any, ...]]:
-    """Return the settings in which runs differ, with the value of each run."""
+    """Return the settings in which runs differ, with the value of each run.
+
+    How a prediction came about is no setting.
+    """
     flat = [settings(config) for config in configs]
+    for values in flat:
+        del values["plan.basis"]
     rows = {
         name: tuple(values.get(name) for values in flat)
         for name in dict.fromkeys(name for values in flat for name in values)
@@ -103,8 +108,10 @@ def differences(configs: Sequence[RunConfig]) -> dict[str, tuple[Any, ...]]:
     return {name: values for name, values in rows.items() if len(set(map(repr, values))) > 1}
 
 
-def setting_text(value: Any) -> str:
-    """Return the value of a setting for people; not yet safe to show."""
+def setting_text(name: str, value: Any) -> str:
+    """Return the value of a named setting for people; not yet safe to show."""
+    if name.endswith("_bytes") and isinstance(value, int):
+        return format_bytes(value)
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
     if isinstance(value, float):
@@ -202,7 +209,7 @@ def death_text(exit_code: int | None, *, oom_killed: bool = False) -> str:
     if exit_code == ExitCode.DISK:
         return "the disk is full, or the folder of the run cannot be written"
     if was_killed(exit_code):
-        return "the system ended the engine, most likely because memory ran out"
+        return "something killed the engine: a person, or a guard because memory ran out"
     ended = "" if exit_code is None else f", with code {exit_code}"
     return f"the engine ended without a last word{ended}"
 

@@ -307,7 +307,7 @@ def _settings(configs: Sequence[RunConfig]) -> list[tuple[str, list[str]]]:
     return [
         (
             _LABELS.get(name, name.rpartition(".")[2].replace("_", " ")),
-            [setting_text(value) for value in values],
+            [setting_text(name, value) for value in values],
         )
         for name, values in found.items()
     ]
