@@ -21,6 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "memory"))
 
 import allocator
+import budget_use
 import memory_cpu
 import noop_cuda
 from table import Row, publish
@@ -59,6 +60,7 @@ def rows(configurations: int, traces: int) -> Iterator[Row]:
     yield from shipped_rows(cases)
     yield from trace_rows(cases, seconds)
     yield from cpu_rows()
+    yield from budget_use.plan_rows()
     yield recommend_row()
 
 

@@ -47,6 +47,9 @@ def find_way(
 ) -> Need:
     """Return the fastest way that is allowed; if none is, the one that needs least.
 
+    What is left of the memory does not help: no larger micro-batch that is allowed is predicted to
+    be faster, and of those that are as fast the smallest is taken.
+
     Args:
         needs: of the model.
         question: may fix precision and recomputing; its budget only tells the device.
@@ -92,15 +95,15 @@ def _fastest(
             break  # no passes are left to save
         for precision in choices:
             # Not even in one pass would it be faster.
-            if _score(needs.whole(precision, recompute), throughput) >= best_score:
+            if weighed_seconds(needs.whole(precision, recompute), throughput) >= best_score:
                 continue
             found = needs.largest_fit(allowed_bytes, precision, recompute)
-            if found is not None and (score := _score(found, throughput)) < best_score:
+            if found is not None and (score := weighed_seconds(found, throughput)) < best_score:
                 best, best_score = found, score
     return best
 
 
-def _score(need: Need, throughput: Throughput) -> float:
+def weighed_seconds(need: Need, throughput: Throughput) -> float:
     """Return the seconds of an update, more where it has to earn its place."""
     seconds = step_seconds(need, throughput)
     if need.recompute in _SAVING:
