@@ -219,6 +219,8 @@ def test_the_engine_chooses_the_pictures_and_knows_the_run(vixtui, trained, pict
     asked = json.loads(vixtui("evaluate", "--data", str(pictures), "--json").out)["asked"]
     assert asked["split"] is None
     assert asked["run"] == str(trained.path)
+    assert asked["cache"] is None
+    assert json.loads(vixtui("evaluate", "--no-cache", "--json").out)["asked"]["cache"] is False
     result = vixtui("evaluate", "--split", "train")
     assert "train top-1" in result.out
 

@@ -27,7 +27,8 @@ def run_short(first_step: int, most: int) -> None:
 
     def counting(self: learner.Learner, images: Tensor, *rest: Any, **named: Any) -> Any:
         nonlocal step, left
-        step, left = named["step"], len(images)
+        rows = self._group.rows(len(images))
+        step, left = named["step"], rows.stop - rows.start
         return accumulate(self, images, *rest, **named)
 
     def failing(images: Tensor, **settings: Any) -> Tensor:

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import faulty
 import psutil
 import pytest
 import sharing
@@ -16,21 +17,27 @@ import torch
 import torch.distributed as dist
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from safetensors.torch import load_file
 from small_runs import WAIT_SECONDS, make_run, of, wait_for
 
 from vixtui.engine.distributed import ALONE, Group
+from vixtui.errors import ExitCode
 from vixtui.runs import control
 from vixtui.runs.directory import RunDirectory
 from vixtui.runs.events import (
+    DataChecked,
     Failed,
     Finished,
+    MemoryRanOut,
     RunStarted,
     StepDone,
+    StepSkipped,
     Stopped,
     Tested,
     Validated,
     Warned,
+    WentBack,
 )
 from vixtui.runs.process import start_training
 
@@ -151,6 +158,94 @@ def test_a_reason_that_a_process_names_ends_the_run_without_another_try() -> Non
     assert failed.exit_code == 2
     assert "--nproc" in failed.message
     assert len(of(run, RunStarted)) == 1
+
+
+def finish_faulty(run: RunDirectory, fault: str, rank: int) -> int:
+    """Train in two processes, one of them with a fault; return the exit code."""
+    program = [sys.executable, faulty.__file__, fault, str(rank), "train", str(run.path), "2"]
+    with run.log_path.open("ab") as log:
+        return subprocess.run(program, stdout=log, stderr=log, timeout=WAIT_SECONDS).returncode
+
+
+def weights_agree(run: RunDirectory) -> bool:
+    one, other = (run.path / f"weights-{rank}" for rank in range(2))
+    return one.read_text() == other.read_text()
+
+
+@needs_gloo
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_loss_that_is_no_number_in_one_process_is_skipped_and_gone_back_from_in_all(
+    rank: int,
+) -> None:
+    run = make_run(epochs=2, ema=0.9)
+    assert finish_faulty(run, "nan", rank) == 0, run.log_path.read_text()
+    assert [event.step for event in of(run, StepSkipped)] == [4, 25, 26]
+    (back,) = of(run, WentBack)
+    assert (back.step, back.epoch) == (27, 1)
+    assert weights_agree(run)
+    assert len(of(run, RunStarted)) == len(of(run, Finished)) == 1
+
+
+@needs_gloo
+def test_memory_that_runs_out_in_one_process_makes_all_go_on_with_less() -> None:
+    run = make_run(epochs=2, micro_batch=32)
+    assert finish_faulty(run, "memory:8", 1) == 0, run.log_path.read_text()
+    assert [event.micro_batch for event in of(run, MemoryRanOut)] == [8]
+    assert weights_agree(run)
+    assert len(of(run, RunStarted)) == len(of(run, Finished)) == 1
+
+
+@needs_gloo
+def test_a_process_that_nothing_fits_into_ends_the_run_as_one_alone_would() -> None:
+    run = make_run(epochs=2)
+    assert finish_faulty(run, "memory:0", 1) == ExitCode.DOES_NOT_FIT
+    (failed,) = of(run, Failed)
+    assert failed.exit_code == ExitCode.DOES_NOT_FIT
+    assert "one picture at a time" in failed.message
+    assert len(of(run, RunStarted)) == 1
+
+
+@needs_gloo
+def test_a_full_disk_ends_all_with_what_is_kept_and_the_run_goes_on_when_there_is_room() -> None:
+    run = make_run(epochs=2)
+    assert finish_faulty(run, "disk:1", 0) == ExitCode.DISK
+    (failed,) = of(run, Failed)
+    assert "kept epoch 0" in failed.message
+    assert finish_faulty(run, "none", 0) == 0, run.log_path.read_text()
+    assert of(run, RunStarted)[-1].resumed_step == 0
+    assert weights_agree(run)
+
+
+@needs_gloo
+def test_early_stopping_stops_all() -> None:
+    run = make_run(epochs=500, lr=1e-7, patience=2)
+    finish(run, 2)
+    assert of(run, Finished)[-1].reason == "early stopping"
+
+
+@needs_gloo
+@pytest.mark.parametrize("cache", [True, False])
+def test_one_process_looks_through_the_pictures_for_all_of_a_machine(
+    tmp_path: Path, cache: bool
+) -> None:
+    for shade, name in enumerate(("cat", "dog")):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for number in range(60):
+            image = Image.linear_gradient("L").rotate(3 * number + shade).resize((8, 8))
+            image.save(tmp_path / "pictures" / name / f"{number:02}.png")
+        (tmp_path / "pictures" / name / "bad.png").write_text("no picture")
+    run = make_run(str(tmp_path / "pictures"), epochs=1, batch_size=28, cache=cache)
+    assert finish_faulty(run, "none", 0) == 0, run.log_path.read_text()
+    (checked,) = of(run, DataChecked)
+    assert checked.unusable == 2
+    assert sum("bad.png" in event.message for event in of(run, Warned)) == 2
+    first, second = ((run.path / f"decoded-{rank}").read_text().splitlines() for rank in range(2))
+    everything = checked.train + checked.validation + checked.test + checked.unusable
+    assert len(set(first)) == everything
+    if cache:
+        assert (len(first), len(second)) == (everything, 0)
+    else:  # besides, each decodes what it learns from and judges
+        assert 0 < len(second) <= len(first) - everything
 
 
 @needs_gloo

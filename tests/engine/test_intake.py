@@ -74,7 +74,7 @@ def test_training_evaluation_and_prediction_see_the_same_pixels(
     seen: list[Tensor] = []
 
     def logits(network: object, images: Tensor, *_: object, **__: object) -> tuple[Tensor, float]:
-        seen.append(images)
+        seen.append(images[:])
         return torch.zeros(len(images), 2), 1.0
 
     class Recorder:

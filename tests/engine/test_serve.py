@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 from small_runs import make_run
 
+from vixtui.data import store, tensors
+from vixtui.data.cache_folder import cache_files
+from vixtui.engine.intake import take_in
+from vixtui.engine.serve import Server
 from vixtui.errors import DataError, UsageError, WeightsError
 from vixtui.memory.execution import Execution
 from vixtui.paths import assets_dir
 from vixtui.planning.traced import read_trace
 from vixtui.presets import preset
+from vixtui.runs.config import DataConfig
 from vixtui.runs.directory import RunDirectory
 from vixtui.runs.process import Engine, start_training
 
@@ -91,6 +98,79 @@ def test_classes_of_another_folder_are_matched_by_name(
     counts = {row["class"]: row["images"] for row in result["per_class"]}
     assert counts["9"] == counts["0"] == 10
     assert sum(counts.values()) == 20
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The pictures that this process has decoded so far."""
+    seen: list[str] = []
+    load = tensors.load_picture
+
+    def noted(data: DataConfig, item: str) -> object:
+        seen.append(item)
+        return load(data, item)
+
+    monkeypatch.setattr(store, "load_picture", noted)
+    monkeypatch.setattr(tensors, "load_picture", noted)
+    return seen
+
+
+@pytest.fixture
+def numbers(tmp_path: Path) -> Path:
+    """Pictures of two classes, one of them unusable: enough for a part of each kind."""
+    for name in ("9", "0"):
+        (tmp_path / "numbers" / name).mkdir(parents=True)
+        for shade in range(30):
+            image = Image.linear_gradient("L").rotate(7 * shade).resize((8, 8))
+            image.save(tmp_path / "numbers" / name / f"{shade:02}.png")
+        (tmp_path / "numbers" / name / "99.png").write_text("no picture")
+    return tmp_path / "numbers"
+
+
+def figures(answer: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in answer.items() if name != "images_per_second"}
+
+
+@pytest.mark.parametrize("part", ["test", "train", "all"])
+def test_no_evaluation_but_the_first_decodes_and_all_give_the_same_figures(
+    run: RunDirectory, numbers: Path, decoded: list[str], part: str
+) -> None:
+    told: list[dict[str, Any]] = []
+    question = {"ask": "evaluate", "model": str(run.model_path), "source": str(numbers)}
+    ask = partial(Server(told.append).answer, question | {"split": part})
+    first = ask()
+    assert len(decoded) == first["images"] + first["unusable"]
+    assert first["unusable"] == sum("99.png" in message.get("warning", "") for message in told)
+    again = ask()
+    assert len(decoded) == first["images"] + first["unusable"]
+    fresh = Server(told.append).answer(question | {"split": part, "cache": False})
+    assert len(decoded) == 2 * (first["images"] + first["unusable"])
+    assert figures(first) == figures(again) == figures(fresh)
+
+
+def test_what_a_training_has_decoded_no_evaluation_decodes(
+    run: RunDirectory, numbers: Path, decoded: list[str]
+) -> None:
+    trained = make_run(str(numbers), run_id="trained", preset_name="hybrid-vit:tiny")
+    take_in(trained.config(), trained.split_path, warn=str)
+    question = {"ask": "evaluate", "model": str(run.model_path)}
+    decoded.clear()
+    for split in ("test", "train"):
+        Server(lambda _: None).answer(question | {"source": str(numbers), "split": split})
+        Server(lambda _: None).answer(question | {"run": str(trained.path), "split": split})
+    assert not decoded
+    assert len(cache_files()) == 1
+
+
+def test_an_evaluation_keeps_decoded_pictures_only_if_its_run_does(
+    run: RunDirectory, numbers: Path
+) -> None:
+    trained = make_run(str(numbers), run_id="trained", cache=False)
+    question = {"ask": "evaluate", "model": str(run.model_path), "run": str(trained.path)}
+    Server(lambda _: None).answer(question)
+    assert not cache_files()
+    Server(lambda _: None).answer(question | {"cache": True})
+    assert len(cache_files()) == 1
 
 
 def test_bad_questions_are_answered_with_their_kind_of_error(

@@ -29,6 +29,14 @@ def evaluate(
             "--split", help="Which part. Default: test if there is one, else all.", metavar="PART"
         ),
     ] = None,
+    cache: Annotated[
+        bool | None,
+        typer.Option(
+            "--cache/--no-cache",
+            help="Keep decoded pictures on disk. Default: as the model's run did.",
+            show_default=False,
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Measure a model on pictures that it has not learned from.
@@ -55,6 +63,7 @@ def evaluate(
             source=data,
             run=str(weights.run.path) if weights.run else None,
             split=split,
+            cache=cache,
             on_progress=lambda message: _progress(message, move),
         )
     found = Evaluation.from_dict(answer)

@@ -81,7 +81,7 @@ class CacheWriter:
         """
         self._file.write(rows)
         self._crc = zlib.crc32(rows, self._crc)
-        self._known += map(_as_json, known)
+        self._known += map(as_json, known)
 
     def finish(self) -> None:
         """Put the file in its place; older ones of the same place are let go of.
@@ -169,11 +169,12 @@ def _read(file: BinaryIO, count: int, row_bytes: int) -> tuple[Known, ...] | Non
     table = file.read(table_bytes)
     if (crc, zlib.crc32(table)) != (rows_crc, table_crc):
         return None
-    known = tuple(map(_from_json, unpacked(table)["known"]))
+    known = tuple(map(from_json, unpacked(table)["known"]))
     return known if len(known) == count else None
 
 
-def _as_json(known: Known) -> object:
+def as_json(known: Known) -> object:
+    """Return what is known of a picture, as JSON can hold it."""
     if known is None:
         return None
     if isinstance(known, DataError):
@@ -187,7 +188,12 @@ def _as_json(known: Known) -> object:
     ]
 
 
-def _from_json(entry: Any) -> Known:
+def from_json(entry: Any) -> Known:
+    """Take back what `as_json` returned.
+
+    Raises:
+        ValueError: when it did not.
+    """
     try:
         if entry is None:
             return None

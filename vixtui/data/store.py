@@ -8,7 +8,7 @@ from __future__ import annotations
 import mmap
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,7 +138,7 @@ class Store:
         images: those of some items, all of them usable.
     """
 
-    known: dict[Item, Known]
+    known: Mapping[Item, Known]
     images: Callable[[Sequence[Item]], Images]
 
 
@@ -149,8 +149,11 @@ def open_store(
     threads: int,
     use_cache: bool,
     warn: Callable[[str], None],
+    within: Sequence[Item] = (),
+    known: Mapping[Item, Known] | None = None,
+    on_progress: Callable[[], object] = lambda: None,
 ) -> Store:
-    """Look through all pictures of a run, which decodes each once unless the cache has it.
+    """Look through some pictures, which decodes each once unless the cache has it.
 
     Args:
         data: where they come from, and height, width, channels.
@@ -158,49 +161,67 @@ def open_store(
         threads: decoders at a time.
         use_cache: read and write the cache.
         warn: told one line, safe to show, when the cache cannot be written.
+        within: all pictures of a run of which these are a part: its cache is read if it is there.
+        known: what another process has found out about them; then none is decoded here.
+        on_progress: called time and again while pictures are decoded.
     """
-    ordered = sorted(items, key=lambda item: (isinstance(item, str), item))
+    ordered = _ordered(items)
+    if use_cache and ordered:
+        for some in filter(None, (_ordered(within), ordered)):
+            if found := _cached(cache_path(data, some), data, some):
+                return found
+    if known is None:
+        decoded = _decoded(data, ordered, threads, on_progress)
+        if use_cache and ordered:
+            path = cache_path(data, ordered)
+            looked_at = _write_cache(path, data, len(ordered), decoded, warn)
+            if found := _cached(path, data, ordered):
+                return found
+        else:
+            looked_at = [entry for _, part in decoded for entry in part]
+        known = dict(zip(ordered, looked_at, strict=True))
+    return Store(known, lambda chosen: Streamed(data, chosen, threads))
+
+
+def _ordered(items: Sequence[Item]) -> list[Item]:
+    return sorted(items, key=lambda item: (isinstance(item, str), item))
+
+
+def _row_bytes(data: DataConfig) -> int:
+    return data.in_channels * data.image_height * data.image_width
+
+
+def _cached(path: Path, data: DataConfig, ordered: Sequence[Item]) -> Store | None:
+    """Return the pictures of a cache file, if there is a sound one."""
+    found = open_cache(path, count=len(ordered), row_bytes=_row_bytes(data))
+    if found is None:
+        return None
     shape = (data.in_channels, data.image_height, data.image_width)
-    row_bytes = shape[0] * shape[1] * shape[2]
-    path = cache_path(data, ordered) if use_cache and ordered else None
-    found = path and open_cache(path, count=len(ordered), row_bytes=row_bytes)
-    if path and not found:
-        looked_at = _write_cache(path, data, ordered, row_bytes, threads, warn)
-        found = open_cache(path, count=len(ordered), row_bytes=row_bytes)
-        known = found.known if found else looked_at
-    elif found:
-        known = found.known
-    else:
-        known = [entry for _, part in _decoded(data, ordered, row_bytes, threads) for entry in part]
-    if found:
-        mapping = found.rows
-        numbers = {item: number for number, item in enumerate(ordered)}
+    numbers = {item: number for number, item in enumerate(ordered)}
 
-        def mapped(chosen: Sequence[Item]) -> Images:
-            rows = torch.tensor([numbers[item] for item in chosen], dtype=torch.int64)
-            return Mapped(mapping, shape, rows)
+    def mapped(chosen: Sequence[Item]) -> Images:
+        rows = torch.tensor([numbers[item] for item in chosen], dtype=torch.int64)
+        return Mapped(found.rows, shape, rows)
 
-        images: Callable[[Sequence[Item]], Images] = mapped
-    else:
-        images = lambda chosen: Streamed(data, chosen, threads)  # noqa: E731
-    return Store(dict(zip(ordered, known, strict=True)), images)
+    return Store(dict(zip(ordered, found.known, strict=True)), mapped)
+
+
+_Decoded = Iterator[tuple[bytes, list[Known]]]
 
 
 def _write_cache(
     path: Path,
     data: DataConfig,
-    items: Sequence[Item],
-    row_bytes: int,
-    threads: int,
+    count: int,
+    decoded: _Decoded,
     warn: Callable[[str], None],
 ) -> Sequence[Known]:
-    """Decode all pictures into a new cache file; without room for it, only decode them."""
+    """Put decoded pictures into a new cache file; without room for it, only decode them."""
     known: list[Known] = []
-    decoded = _decoded(data, items, row_bytes, threads)
 
     def give_up(error: OSError) -> None:
         warn(
-            f"no cache of decoded pictures, each epoch decodes them again: "
+            f"no cache of decoded pictures, they are decoded each time anew: "
             f"{disk_error(error, path.parent).message}"
         )
 
@@ -211,7 +232,7 @@ def _write_cache(
         writer.finish()
 
     try:
-        with writing(path, data.source, len(items) * row_bytes) as writer:
+        with writing(path, data.source, count * _row_bytes(data)) as writer:
             write(writer)
     except OSError as error:
         give_up(error)
@@ -221,8 +242,8 @@ def _write_cache(
 
 
 def _decoded(
-    data: DataConfig, items: Sequence[Item], row_bytes: int, threads: int
-) -> Iterator[tuple[bytes, list[Known]]]:
+    data: DataConfig, items: Sequence[Item], threads: int, on_progress: Callable[[], object]
+) -> _Decoded:
     """Yield some pictures after the others, in order: their bytes and what is known of them."""
 
     def decode_some(some: Sequence[Item]) -> tuple[bytes, list[Known]]:
@@ -234,7 +255,7 @@ def _decoded(
                 rows.append(to_tensor(image).contiguous().numpy().tobytes())
                 known.append(facts)
             except DataError as error:
-                rows.append(bytes(row_bytes))
+                rows.append(bytes(_row_bytes(data)))
                 known.append(error)
         return b"".join(rows), known
 
@@ -244,5 +265,7 @@ def _decoded(
             waiting.append(pool.submit(decode_some, items[start : start + _CHUNK]))
             if len(waiting) > _CHUNKS_AHEAD * threads:
                 yield waiting.popleft().result()
+                on_progress()
         while waiting:
             yield waiting.popleft().result()
+            on_progress()

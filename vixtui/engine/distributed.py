@@ -12,18 +12,21 @@ What a process decides by its clock or by what it is asked, the first decides fo
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from math import inf
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]
 
-# Others wait so long for one that decodes pictures, or validates, more slowly.
+T = TypeVar("T")
+
+# Others wait so long for one that validates, or does its part of anything, more slowly.
 _TIMEOUT = timedelta(minutes=10)
 
 
@@ -91,22 +94,45 @@ class Group:
         _reduce(whole, dist.ReduceOp.SUM)
         return whole
 
+    def once_a_machine(self, work: Callable[[Callable[[], object]], T]) -> T | None:
+        """Do `work` in the first process of each machine; the others wait, for hours if needed.
+
+        Args:
+            work: is given a function that it calls at least every few minutes, to be waited for.
+
+        Returns:
+            What it returned, in the process that did it.
+        """
+        result = work(lambda: self.largest([1])) if self.local_rank == 0 else None
+        while self.largest([0])[0]:
+            pass
+        return result
+
     def hand_out(self, content: bytes) -> bytes:
         """Return the bytes of the first process."""
-        length = int(self.decide(len(content)))
-        tensor = (
-            torch.frombuffer(bytearray(content), dtype=torch.uint8)
-            if self.first and length
-            else torch.empty(length, dtype=torch.uint8)
-        )
-        self.copy_from_first([tensor])
+        return self._bytes_of(0, content)
+
+    def hand_out_here(self, content: bytes) -> bytes:
+        """Return the bytes of the first process of this machine."""
+        every = [self._bytes_of(rank, content) for rank in range(self.size)]
+        return every[self.rank - self.local_rank]
+
+    def _bytes_of(self, rank: int, content: bytes) -> bytes:
+        length = int(self.largest([len(content) if self.rank == rank else 0])[0])
+        tensor = torch.empty(length, dtype=torch.uint8)
+        if self.rank == rank and length:
+            tensor = torch.frombuffer(bytearray(content), dtype=torch.uint8)
+        self._copy_from(rank, [tensor])
         return tensor.numpy().tobytes()
 
     def copy_from_first(self, tensors: Iterable[Tensor]) -> None:
         """Overwrite tensors by those of the first process."""
+        self._copy_from(0, tensors)
+
+    def _copy_from(self, rank: int, tensors: Iterable[Tensor]) -> None:
         for tensor in tensors if self.size > 1 else ():
             with _peers():
-                dist.broadcast(tensor, src=0)
+                dist.broadcast(tensor, src=rank)
 
 
 ALONE = Group()

@@ -9,21 +9,26 @@ import torch
 from torch import Tensor
 
 from vixtui.data.tensors import Images
+from vixtui.engine.distributed import ALONE, Group
 from vixtui.runs.weights import Preprocessing
 
 _SAMPLE = 5_000
 _AT_ONCE = 100
 
 
-def measure(images: Images) -> Preprocessing:
-    """Return mean and standard deviation a channel of (n, c, h, w) uint8 training pictures."""
-    values = squares = torch.zeros(())
-    count = 0
-    for start in range(0, min(_SAMPLE, len(images)), _AT_ONCE):
-        sample = images[start : min(start + _AT_ONCE, _SAMPLE)].double() / 255
-        values = values + sample.sum((0, 2, 3))
-        squares = squares + sample.square().sum((0, 2, 3))
-        count += sample.numel() // sample.shape[1]
+def measure(images: Images, group: Group = ALONE) -> Preprocessing:
+    """Return mean and standard deviation a channel of (n, c, h, w) uint8 training pictures.
+
+    Each process of the group looks at its share of them.
+    """
+    seen, (channels, height, width) = min(_SAMPLE, len(images)), images[:0].shape[1:]
+    rows, count = group.rows(seen), seen * height * width
+    values, squares = torch.zeros(2, channels, dtype=torch.float64)
+    for start in range(rows.start, rows.stop, _AT_ONCE):
+        sample = images[start : min(start + _AT_ONCE, rows.stop)].double() / 255
+        values += sample.sum((0, 2, 3))
+        squares += sample.square().sum((0, 2, 3))
+    group.add_up([values, squares])
     mean = values / count
     std = ((squares - count * mean.square()) / (count - 1)).clamp_min(0).sqrt().clamp_min(1e-3)
     return Preprocessing(

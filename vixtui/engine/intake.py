@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 
+from vixtui.data.cache import as_json, from_json
 from vixtui.data.check import picture_findings
 from vixtui.data.examine import PictureFacts
 from vixtui.data.findings import Kind, headlines
-from vixtui.data.split import Labelled, Split
+from vixtui.data.split import Item, Labelled, Split
 from vixtui.data.store import Store, open_store
 from vixtui.data.tensors import Pictures
+from vixtui.engine.distributed import ALONE, Group
 from vixtui.errors import DataError
 from vixtui.hardware.host import usable_cores
 from vixtui.runs.config import RunConfig
@@ -36,7 +40,9 @@ class Intake:
     test_seconds: float
 
 
-def take_in(config: RunConfig, split_path: Path, *, warn: Callable[[str], None]) -> Intake:
+def take_in(
+    config: RunConfig, split_path: Path, *, warn: Callable[[str], None], group: Group = ALONE
+) -> Intake:
     """Look through the pictures of a run, saying what is wrong or odd about them.
 
     Args:
@@ -44,6 +50,7 @@ def take_in(config: RunConfig, split_path: Path, *, warn: Callable[[str], None])
         split_path: its ``split.json``.
         warn: told one line, safe to show, for each kind of finding and each unusable picture, and
             when there is no room for the cache.
+        group: of its processes, one on each machine looks for the others, too.
 
     Raises:
         DataError: when the split is damaged or nothing can be trained on.
@@ -56,13 +63,7 @@ def take_in(config: RunConfig, split_path: Path, *, warn: Callable[[str], None])
     parts = (split.train, split.validation, split.test)
     items = [item for part in parts for item, _ in part]
     started = time.monotonic()
-    store = open_store(
-        data,
-        items,
-        threads=config.plan.threads or usable_cores(),
-        use_cache=config.plan.cache,
-        warn=warn,
-    )
+    store = _look_through(config, items, warn, group)
     test_seconds = (time.monotonic() - started) * len(split.test) / max(1, len(items))
     facts = {item: known for item, known in store.known.items() if isinstance(known, PictureFacts)}
     unusable = [
@@ -74,7 +75,7 @@ def take_in(config: RunConfig, split_path: Path, *, warn: Callable[[str], None])
             where=data.source,
             remedy=f"the first: {unusable[0]}",
         )
-    train, validation, test = (_usable(part, store) for part in parts)
+    train, validation, test = (usable(part, store) for part in parts)
     if not len(train.labels):
         raise DataError("no training picture can be used", where=data.source)
     if facts:  # none of a built-in set
@@ -95,9 +96,30 @@ def take_in(config: RunConfig, split_path: Path, *, warn: Callable[[str], None])
     )
 
 
-def _usable(part: Labelled, store: Store) -> Pictures:
+def _look_through(
+    config: RunConfig, items: Sequence[Item], warn: Callable[[str], None], group: Group
+) -> Store:
+    """Open the pictures; those of a machine are looked through, and decoded, by one process."""
+    open_them = partial(
+        open_store,
+        config.data,
+        items,
+        threads=config.plan.threads or usable_cores(),
+        use_cache=config.plan.cache,
+        warn=warn,
+    )
+    store = group.once_a_machine(lambda go_on_waiting: open_them(on_progress=go_on_waiting))
+    looked = [] if store is None else map(store.known.__getitem__, items)
+    unusable = [as_json(known) if isinstance(known, DataError) else None for known in looked]
+    told = group.hand_out_here(json.dumps(unusable).encode())
+    if store is not None:
+        return store
+    return open_them(known=dict(zip(items, map(from_json, json.loads(told)), strict=True)))
+
+
+def usable(part: Labelled, store: Store) -> Pictures:
     """Return the pictures of a part that can be used."""
-    usable = [(item, label) for item, label in part if not isinstance(store.known[item], DataError)]
-    items = tuple(item for item, _ in usable)
-    labels = torch.tensor([label for _, label in usable], dtype=torch.int64)
+    kept = [(item, label) for item, label in part if not isinstance(store.known[item], DataError)]
+    items = tuple(item for item, _ in kept)
+    labels = torch.tensor([label for _, label in kept], dtype=torch.int64)
     return Pictures(images=store.images(items), labels=labels, items=items)

@@ -11,7 +11,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, astuple
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -19,11 +19,13 @@ import torch
 
 from vixtui.data.decode import decode
 from vixtui.data.sources import DataSource, open_source
-from vixtui.data.split import Labelled, Split
-from vixtui.data.tensors import load_pictures
+from vixtui.data.split import Item, Labelled, Split
+from vixtui.data.store import open_store
+from vixtui.data.tensors import Pictures, load_pictures
 from vixtui.engine import evaluate
 from vixtui.engine.device import out_of_memory
 from vixtui.engine.inputs import Normalise
+from vixtui.engine.intake import usable
 from vixtui.engine.weights import load_weights
 from vixtui.errors import DataError, DoesNotFitError, UsageError, VixtuiError
 from vixtui.hardware.host import usable_cores
@@ -97,19 +99,18 @@ class Server:
         source: str | None = None,
         run: str | None = None,
         split: str | None = None,
+        cache: bool | None = None,
     ) -> dict[str, Any]:
+        """Answer how good a model is; `cache` is None for what its run does with decoded ones."""
         network, card = self._model(Path(model))
-        data, items, split = _questioned(card, source, run, split, self._warn)
-        if not items:
+        asked = _asked(card, source, run, split, self._warn)
+        if not asked.items:
             raise DataError(
-                f"no {split} pictures", where=data.source, remedy="choose another --split"
+                f"no {asked.part} pictures",
+                where=asked.data.source,
+                remedy="choose another --split",
             )
-        unusable: list[str] = []
-        pictures = load_pictures(data, items, on_unusable=unusable.append, threads=usable_cores())
-        for message in unusable:
-            self._warn(message)
-        if not len(pictures.labels):
-            raise DataError("no picture can be used", where=data.source)
+        pictures = self._pictures(asked, use_cache=asked.cache if cache is None else cache)
         logits, speed = evaluate.timed_logits(
             network,
             pictures.images,
@@ -118,13 +119,35 @@ class Server:
             on_progress=lambda done, total: self._progress(done=done, total=total),
         )
         result = evaluate.report(
-            logits, pictures, classes=card.classes, source=data.source, split=split
+            logits, pictures, classes=card.classes, source=asked.data.source, split=asked.part
         )
         return result | {
             "images_per_second": speed,
             "model": Path(run).name if run else model,
-            "unusable": len(unusable),
+            "unusable": len(asked.items) - len(pictures.labels),
         }
+
+    def _pictures(self, asked: _Asked, *, use_cache: bool) -> Pictures:
+        """Return the pictures that can be used: from the cache, or decoded into memory."""
+        if not use_cache:
+            return load_pictures(
+                asked.data, asked.items, on_unusable=self._warn, threads=usable_cores()
+            )
+        store = open_store(
+            asked.data,
+            [item for item, _ in asked.items],
+            threads=usable_cores(),
+            use_cache=True,
+            warn=self._warn,
+            within=asked.every,
+        )
+        for item, _ in asked.items:
+            if isinstance(known := store.known[item], DataError):
+                self._warn(known.message)
+        pictures = usable(asked.items, store)
+        if not len(pictures.labels):
+            raise DataError("no picture can be used", where=asked.data.source)
+        return pictures
 
     def _download(self, name: str) -> dict[str, Any]:
         from vixtui.data.download import download
@@ -231,14 +254,33 @@ def _predict_one(
     }
 
 
-def _questioned(
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a model is evaluated on.
+
+    Args:
+        data: where the pictures come from.
+        items: the pictures, with the model's labels.
+        part: which part of the split they are.
+        every: the pictures of all parts, which a training caches together.
+        cache: whether decoded pictures are kept unless said otherwise.
+    """
+
+    data: DataConfig
+    items: Labelled
+    part: str
+    every: tuple[Item, ...]
+    cache: bool
+
+
+def _asked(
     card: ModelCard,
     source: str | None,
     run: str | None,
     split: str | None,
     warn: Callable[[str], None],
-) -> tuple[DataConfig, Labelled, str]:
-    """Return the pictures to evaluate on, with the model's labels, and which part they are.
+) -> _Asked:
+    """Return the pictures to evaluate on.
 
     A run's own data keep the run's split, so that no training picture counts as a test. Of other
     data the test part is taken if there is one, else everything.
@@ -246,10 +288,11 @@ def _questioned(
     found = open_source(source) if source is not None else None
     if run is not None:
         directory = RunDirectory(Path(run))
-        data = directory.config().data
-        if found is None or found.source == data.source:
-            part = split or "test"
-            return data, _part(Split.from_json(directory.split_path.read_bytes()), part), part
+        config = directory.config()
+        if found is None or found.source == config.data.source:
+            whole, part = Split.from_json(directory.split_path.read_bytes()), split or "test"
+            items = _part(whole, part)
+            return _Asked(config.data, items, part, _every(whole), config.plan.cache)
     if found is None:
         raise UsageError("nothing to evaluate on", where="--data", remedy="name a folder")
     for note in found.notes:
@@ -267,7 +310,11 @@ def _questioned(
         validation=0,
         test=len(items),
     )
-    return data, items, part
+    return _Asked(data, items, part, _every(found.split), cache=True)
+
+
+def _every(split: Split) -> tuple[Item, ...]:
+    return tuple(item for item, _ in _part(split, "all"))
 
 
 def _relabelled(

@@ -71,7 +71,7 @@ class Setup:
         preprocessing = (
             Preprocessing(mean=config.init.mean, std=config.init.std)
             if config.init
-            else measure(pictures.train.images)
+            else measure(pictures.train.images, group)
         )
         self._normalise = Normalise(preprocessing, device)
         self.learner = Learner(config, preprocessing, device, group)

@@ -67,7 +67,7 @@ def train(
         resumed_step=saved_step(run.state_path),
     )
     meter = EnergyMeter(_metered(config, group))
-    pictures = _load_pictures(run, config, clock, reporter)
+    pictures = _load_pictures(run, config, clock, reporter, group)
     setup = Setup(run, config, pictures, device, reporter, group)
     if setup.resumed:
         clock.go_on_from(setup.state.elapsed_seconds)
@@ -145,10 +145,10 @@ def _metered(config: RunConfig, group: Group) -> str:
 
 
 def _load_pictures(
-    run: RunDirectory, config: RunConfig, clock: RunClock, reporter: Reporter
+    run: RunDirectory, config: RunConfig, clock: RunClock, reporter: Reporter, group: Group
 ) -> Intake:
     started = time.perf_counter()
-    pictures = take_in(config, run.split_path, warn=reporter.warn)
+    pictures = take_in(config, run.split_path, warn=reporter.warn, group=group)
     heap.give_back_freed_memory()  # of decoding, whose threads are not those of training
     # The clock of a run does not count its test, nor what is read for it.
     clock.leave_out(pictures.test_seconds)
