@@ -1,11 +1,13 @@
-"""An engine with several lives: ``lives.py RUN_DIR LIFE…``, each ``ACT:PLACE:COUNT``.
+"""An engine with several lives: ``lives.py RUN_DIR SECONDS LIFE…``, each ``ACT:PLACE:COUNT``.
 
 In each life the run goes on until it comes to PLACE for the COUNTth time, where ACT happens; after
-them one life goes on to the end. Lives are forks, so that torch is imported once. Prints the exit
-code or signal that ended each life, and where.
+them one life goes on to the end. States are SECONDS apart, or an epoch. Lives are forks, so that
+torch is imported once. Prints the exit code or signal that ended each life, and where; and how
+many places a life came to that ended by itself.
 
-Acts: ``kill`` (SIGKILL), ``cut`` (the same, and the newest files lose their second half), ``int``,
-``term``, ``hup`` (signals), ``stop`` (the control file). Places: the keys of `PLACES` or ``any``.
+Acts: ``kill`` (SIGKILL), ``cut`` (the same, and the newest files lose their second half), ``oom``
+(the same, counted as the kernel does it for lack of memory), ``int``, ``term``, ``hup`` (signals),
+``stop`` (the control file). Places: the keys of `PLACES` or ``any``.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from vixtui import files
 from vixtui.engine import evaluate, keeper, learner, storage
 from vixtui.engine.__main__ import main
 from vixtui.engine.train import train as imported_before_forking  # noqa: F401
-from vixtui.runs import control, events
+from vixtui.runs import control, events, lock
 from vixtui.runs.directory import RunDirectory
 
 PLACES = {
@@ -38,6 +40,9 @@ PLACES = {
 SIGNALS = {"int": signal.SIGINT, "term": signal.SIGTERM, "hup": signal.SIGHUP}
 
 
+oom_kills = {"group": 0}
+
+
 def act(run: RunDirectory, what: str, place: str) -> None:
     """Bring about what ends this life."""
     print(f"{what} at {place}", flush=True)
@@ -49,7 +54,7 @@ def act(run: RunDirectory, what: str, place: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def watch(run: RunDirectory, life: str) -> None:
+def watch(run: RunDirectory, life: str) -> Counter[str]:
     """Count how often each place is come to, before and after what is done there."""
     what, wanted, count = life.split(":")
     seen: Counter[str] = Counter()
@@ -71,6 +76,7 @@ def watch(run: RunDirectory, life: str) -> None:
 
     for place, (owner, name) in PLACES.items():
         setattr(owner, name, counted(place, getattr(owner, name)))
+    return seen
 
 
 def live(run: RunDirectory, life: str | None) -> None:
@@ -78,16 +84,18 @@ def live(run: RunDirectory, life: str | None) -> None:
     run.control_path.unlink(missing_ok=True)  # as whoever starts an engine does
     child = os.fork()
     if not child:
-        if life:
-            watch(run, life)
+        seen = watch(run, life or "none::0")
         sys.argv = ["engine", "train", str(run.path)]
         code = 1
         try:
             code = main()
+            print(f"places {seen['any']}", flush=True)
         finally:
             os._exit(code)
     _, status = os.waitpid(child, 0)
     print(f"ended {os.waitstatus_to_exitcode(status)}", flush=True)
+    if life and life.startswith("oom"):
+        oom_kills["group"] += 1
     if life and life.startswith("cut"):
         for path in (run.state_path, run.model_path):
             if path.exists():
@@ -97,5 +105,7 @@ def live(run: RunDirectory, life: str | None) -> None:
 if __name__ == "__main__":
     folder = RunDirectory(Path(sys.argv[1]))
     keeper._SAVING_SHARE = 1e9  # a state after each epoch, however short
-    for life in (*sys.argv[2:], None):
+    keeper._STATE_SECONDS = float(sys.argv[2])
+    lock.oom_kills = oom_kills.copy
+    for life in (*sys.argv[3:], None):
         live(folder, life)

@@ -17,7 +17,7 @@ from small_runs import make_run, of
 
 from vixtui.engine.device import out_of_memory
 from vixtui.engine.learner import Learner
-from vixtui.engine.recovery import Recovery, smaller
+from vixtui.engine.recovery import Recovery
 from vixtui.errors import DoesNotFitError
 from vixtui.runs.directory import RunDirectory
 from vixtui.runs.events import (
@@ -28,6 +28,7 @@ from vixtui.runs.events import (
     Validated,
 )
 from vixtui.runs.process import start_training
+from vixtui.runs.ways import smaller
 from vixtui.runs.weights import Preprocessing, read_header
 
 CPU = torch.device("cpu")

@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 
 import lives
 import pytest
@@ -15,7 +16,7 @@ from hypothesis import settings
 from small_runs import make_run, of
 
 from vixtui.runs.directory import RunDirectory
-from vixtui.runs.events import Finished, RunStarted, Warned
+from vixtui.runs.events import Finished, MemoryRanOut, RunStarted, Warned
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="lives are forks")
 WAIT_SECONDS = 600.0
@@ -28,11 +29,13 @@ EVERYTHING = SOME | {
 }  # fmt: skip
 
 
-def live_through(run: RunDirectory, planned: Sequence[str]) -> list[str]:
+def live_through(
+    run: RunDirectory, planned: Sequence[str], *, state_seconds: float = 5.0
+) -> list[str]:
     """Go through lives to the end; return what was told of each."""
     with run.log_path.open("wb") as log:
         done = subprocess.run(
-            [sys.executable, lives.__file__, str(run.path), *planned],
+            [sys.executable, lives.__file__, str(run.path), str(state_seconds), *planned],
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
@@ -73,6 +76,20 @@ def test_no_death_changes_a_bit() -> None:
     assert not list(mortal.path.glob(".*.safetensors.*"))
 
 
+def test_after_the_kernel_ended_it_for_lack_of_memory_it_goes_on_in_less() -> None:
+    planned, mortal = (
+        make_run(run_id=f"of-{size}", epochs=1, micro_batch=size) for size in (16, 64)
+    )
+    live_through(planned, ())
+    live_through(mortal, ["oom:update:1"] * 2)
+    assert ways(mortal) == [(32, "none"), (16, "none")]
+    assert same_results(mortal, planned)
+
+
+def ways(run: RunDirectory) -> list[tuple[int, str]]:
+    return [(event.micro_batch, event.recompute) for event in of(run, MemoryRanOut)]
+
+
 @pytest.mark.skipif(not LONG, reason="part of make soak")
 @pytest.mark.parametrize(
     "options",
@@ -80,16 +97,18 @@ def test_no_death_changes_a_bit() -> None:
         EVERYTHING,
         {"epochs": 12, "preset_name": "hybrid-vin-rope:tiny"},
         {"epochs": 60, "preset_name": "fnet:tiny", "patience": 2, "ema": 0.9},
-        {"epochs": 8, "preset_name": "levit:tiny", "trivial": True, "micro_batch": 16},
+        {"epochs": 8, "preset_name": "levit:tiny", "trivial": 0.5, "micro_batch": 16},
     ],
     ids=["everything", "plain", "early stopping", "light"],
 )
 @pytest.mark.parametrize("act", ["kill", "cut"])
 def test_twenty_deaths_at_random_moments_change_no_bit(options: dict, act: str) -> None:
     whole, mortal = (make_run(run_id=name, **options) for name in ("whole", "mortal"))
-    live_through(whole, ())
+    told = live_through(whole, (), state_seconds=0)
+    (places,) = (int(line.split()[1]) for line in told if line.startswith("places"))
     chance = random.Random(f"{act}{options}")
-    told = live_through(mortal, [f"{act}:any:{chance.randint(1, 500)}" for _ in range(KILLS)])
-    deaths = [line for line in told if " at " in line]
-    assert len(deaths) > KILLS // 2
+    moments = sorted(chance.sample(range(1, places), KILLS))
+    counts = [later - earlier for earlier, later in pairwise([0, *moments])]
+    told = live_through(mortal, [f"{act}:any:{count}" for count in counts], state_seconds=0)
+    assert sum(" at " in line for line in told) == KILLS
     assert same_results(mortal, whole)

@@ -124,13 +124,33 @@ def test_a_limit_counts_where_the_usage_cannot_be_read(tmp_path: Path) -> None:
 )
 def test_kills_for_lack_of_memory_are_counted(tmp_path: Path, group: str, counter: str) -> None:
     write(tmp_path, {"proc/self/cgroup": group, counter: "oom 5\noom_kill 2\n"})
-    before = oom_kills(tmp_path)
-    write(tmp_path, {counter: "oom 6\noom_kill 3\n"})
-    assert oom_kills(tmp_path) == before + 1
+    assert oom_kills(tmp_path) == {str(tmp_path / counter): 2}
 
 
 def test_without_counters_no_kill_is_seen(tmp_path: Path) -> None:
-    assert oom_kills(tmp_path) == 0
+    assert oom_kills(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("group", "counter", "counts"),
+    [
+        ("0::/box/inner\n", "sys/fs/cgroup/{}memory.events", [1, 2, 3]),
+        ("4:memory:/box/inner\n", "sys/fs/cgroup/memory/{}memory.oom_control", [1, 3]),
+    ],
+)
+def test_kills_nearby_come_before_those_further_out(
+    tmp_path: Path, group: str, counter: str, counts: list[int]
+) -> None:
+    write(
+        tmp_path,
+        {
+            "proc/self/cgroup": group,
+            counter.format("box/inner/"): "oom_kill 1\n",
+            counter.format("box/"): "oom_kill 2\n",
+            "proc/vmstat": "oom_kill 3\n",
+        },
+    )
+    assert list(oom_kills(tmp_path).values()) == counts
 
 
 def test_v1_number_that_means_unlimited_is_no_limit(tmp_path: Path) -> None:

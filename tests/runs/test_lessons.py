@@ -12,9 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vixtui.runs import events as e
-from vixtui.runs import removal
+from vixtui.runs import lock, removal
 from vixtui.runs.directory import RunDirectory, list_runs
-from vixtui.runs.lessons import keep_lesson, lesson_of, lessons_path, read_lessons
+from vixtui.runs.lessons import (
+    keep_lesson,
+    lesson_of,
+    lessons_path,
+    read_lessons,
+    way_after_kill,
+)
 from vixtui.runs.removal import remove_run
 
 MakeRun = Callable[[str], RunDirectory]
@@ -74,6 +80,78 @@ def test_unfinished_failed_and_damaged_runs_teach_nothing(make_run: MakeRun) -> 
     tell(make_run("failed"), e.Failed, message="no", exit_code=6)
     finish(make_run("damaged"), 5).config_path.write_text("nonsense")
     make_run("empty").events_path.touch()
+    assert read_lessons() == []
+
+
+# --- engines that the kernel ended for lack of memory ---
+
+
+@pytest.fixture
+def killed_run(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> Callable[..., RunDirectory]:
+    """Make a run whose engine told of some events and was ended; its lock names a dead owner."""
+    counts = {"group": 0}
+    monkeypatch.setattr(lock, "oom_kills", counts.copy)
+
+    def make(*told: tuple[type[e.Event], dict[str, Any]]) -> RunDirectory:
+        run = make_run("a-run")
+        lock.acquire(run.lock_path)
+        run.lock_path.write_text(json.dumps(json.loads(run.lock_path.read_text()) | {"pid": 0}))
+        tell(run, e.RunStarted, pid=1, device="cpu", resumed_step=0)
+        for kind, values in told:
+            tell(run, kind, **values)
+        counts["group"] += 1
+        return run
+
+    return make
+
+
+CHECKED = (
+    e.DataChecked,
+    {
+        "train": 100, "validation": 20, "test": 30, "unusable": 0, "num_classes": 3,
+        "seconds": 1.0,
+    },
+)  # fmt: skip
+
+
+def ran_out(micro_batch: int, recompute: str) -> tuple[type[e.Event], dict[str, Any]]:
+    return e.MemoryRanOut, {"step": 0, "micro_batch": micro_batch, "recompute": recompute}
+
+
+def test_the_kernel_teaches_that_half_the_pictures_are_enough(killed_run) -> None:
+    run = killed_run(CHECKED)
+    (found,) = read_lessons()
+    assert found.ran_out
+    assert (found.micro_batch, found.left_micro_batch, found.left_recompute) == (64, 32, "none")
+    assert way_after_kill(run) == (32, "none")
+    remove_run(run)
+    assert [lesson.left_micro_batch for lesson in read_lessons()] == [32]
+
+
+def test_it_teaches_from_where_the_engine_had_come_to(killed_run) -> None:
+    run = killed_run(ran_out(32, "none"), CHECKED, ran_out(1, "none"))
+    assert way_after_kill(run) == (1, "mlp")
+    (found,) = read_lessons()
+    assert (found.left_micro_batch, found.left_recompute) == (1, "mlp")
+
+
+def test_killed_in_the_smallest_way_a_run_has_given_up(killed_run) -> None:
+    run = killed_run(ran_out(1, "block"), CHECKED)
+    assert way_after_kill(run) is None
+    (found,) = read_lessons()
+    assert found.given_up
+
+
+@pytest.mark.parametrize(
+    "told", [[], [CHECKED, (e.Stopped, {"step": 1, "epoch": 1})]], ids=["pictures", "stopped"]
+)
+def test_where_the_model_was_not_learning_it_teaches_nothing(killed_run, told) -> None:
+    assert way_after_kill(killed_run(*told)) is None
+    assert read_lessons() == []
+
+
+def test_an_engine_at_work_has_not_been_killed(killed_run) -> None:
+    lock.acquire(killed_run(CHECKED).lock_path)
     assert read_lessons() == []
 
 

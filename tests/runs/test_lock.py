@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from vixtui.errors import DiskError, ExitCode, UsageError
 from vixtui.runs import lock as lock_room
-from vixtui.runs.lock import acquire, owner_alive, release
+from vixtui.runs.lock import acquire, oom_killed, owner_alive, release
 
 
 @pytest.fixture
@@ -174,6 +174,53 @@ def test_a_damaged_lock_has_no_owner(tmp_path: Path, content: bytes | str) -> No
         content = whole.replace("PID", str(os.getpid())).replace(", }", "}").encode()
     path.write_bytes(content)
     assert not owner_alive(path)
+
+
+# --- owners that the kernel ended for lack of memory ---
+
+BEFORE = {"group": 1, "machine": 5}
+
+
+@pytest.mark.parametrize(
+    ("now", "killed"),
+    [
+        (BEFORE, False),
+        ({"group": 2, "machine": 6}, True),
+        ({"group": 1, "machine": 6}, False),  # somebody else
+        ({"another group": 9, "machine": 6}, True),  # for all that can be known from there
+        ({"another group": 9}, False),
+        ({"group": 0, "machine": 0}, False),
+        ({}, False),
+    ],
+)
+def test_a_kill_counts_where_the_owner_was(
+    lock: Path, monkeypatch: pytest.MonkeyPatch, now: dict[str, int], killed: bool
+) -> None:
+    monkeypatch.setattr(lock_room, "oom_kills", lambda: BEFORE)
+    acquire(lock)
+    monkeypatch.setattr(lock_room, "oom_kills", lambda: now)
+    assert oom_killed(lock) == killed
+    release(lock)
+    assert not oom_killed(lock)
+
+
+@pytest.mark.parametrize("name", ["host", "boot"])
+def test_kills_of_another_machine_or_before_it_started_anew_do_not_count(
+    lock: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(lock_room, "oom_kills", lambda: {"machine": 5})
+    acquire(lock)
+    lock.write_text(json.dumps(json.loads(lock.read_text()) | {name: "another"}))
+    monkeypatch.setattr(lock_room, "oom_kills", lambda: {"machine": 6})
+    assert not oom_killed(lock)
+
+
+@given(st.dictionaries(st.sampled_from(["host", "boot", "oom_kills"]), ANY | st.just({"x": ""})))
+def test_a_damaged_lock_tells_of_no_kill(tmp_path: Path, content: dict[str, Any]) -> None:
+    path = tmp_path / "lock"
+    known = {"host": socket.gethostname(), "boot": lock_room._boot()}
+    path.write_text(json.dumps(known | content))
+    assert not oom_killed(path)
 
 
 def test_a_folder_that_is_gone_is_neither_waited_for_nor_made(lock: Path) -> None:

@@ -20,7 +20,6 @@ from vixtui.errors import (
     UsageError,
     VixtuiError,
 )
-from vixtui.hardware.cgroup import oom_kills
 from vixtui.runs.control import send
 from vixtui.runs.describe import death_text, was_killed
 from vixtui.runs.directory import RunDirectory
@@ -76,7 +75,7 @@ def follow(
         VixtuiError: when the engine died without a word.
     """
     tail, progress = EventTail(run.events_path), RunProgress()
-    asked, killed_before = False, oom_kills()
+    asked = False
     with _counted_interrupts() as presses:
         engine = start() if start else None
         while True:
@@ -93,7 +92,7 @@ def follow(
                 asked = True
             time.sleep(_POLL_SECONDS)
     if not progress.ended or (engine and not news):
-        raise _died(run, progress, engine, oom_killed=oom_kills() > killed_before)
+        raise _died(run, progress, engine)
     if engine:
         with suppress(subprocess.TimeoutExpired):
             engine.wait(timeout=_LEAVE_SECONDS)
@@ -133,16 +132,13 @@ def _gone(run: RunDirectory, progress: RunProgress, engine: subprocess.Popen[byt
 
 
 def _died(
-    run: RunDirectory,
-    progress: RunProgress,
-    engine: subprocess.Popen[bytes] | None,
-    *,
-    oom_killed: bool,
+    run: RunDirectory, progress: RunProgress, engine: subprocess.Popen[bytes] | None
 ) -> VixtuiError:
-    code = engine.returncode if engine else None
+    code, oom_killed = engine.returncode if engine else None, run.oom_killed()
     saved = progress.checkpoint
     command = f"'vixtui runs resume {run.id}'"
-    resume = f"{command} goes on from step {saved.step}" if saved else ""
+    less = " in less memory" if oom_killed else ""
+    resume = f"{command} goes on from step {saved.step}{less}" if saved else ""
     what = death_text(code, oom_killed=oom_killed)
     if not run.exists:
         return DiskError("the folder of the run is gone", where=run.path)

@@ -16,6 +16,7 @@ from typing import NoReturn, TextIO
 from vixtui.errors import DiskError, ExitCode, VixtuiError
 from vixtui.runs import events
 from vixtui.runs.directory import RunDirectory
+from vixtui.runs.lessons import way_after_kill
 from vixtui.runs.lock import acquire, release
 from vixtui.runs.process import ONE_NODE, Nodes
 from vixtui.text import safe
@@ -83,13 +84,14 @@ def _train(run: RunDirectory, nproc: int | None, nodes: Nodes) -> int:
     """Train alone or lead others; whatever goes wrong becomes the run's last event."""
     _lower_priority()
     _keep_log_safe()
+    oom_killed = run.oom_killed()  # the engine whose lock is taken over
     try:
         acquire(run.lock_path)
     except VixtuiError as error:
         print(f"error: {error.message}", file=sys.stderr)
         return error.exit_code
     try:
-        failure = _failure_of(lambda: _train_or_lead(run, nproc, nodes), run)
+        failure = _failure_of(lambda: _train_or_lead(run, nproc, nodes, oom_killed), run)
         if failure is None:
             return ExitCode.OK
         # The disk may be full, or the folder gone: then the exit code tells.
@@ -108,7 +110,10 @@ def _train(run: RunDirectory, nproc: int | None, nodes: Nodes) -> int:
         release(run.lock_path)
 
 
-def _train_or_lead(run: RunDirectory, nproc: int | None, nodes: Nodes) -> None:
+def _train_or_lead(run: RunDirectory, nproc: int | None, nodes: Nodes, oom_killed: bool) -> None:
+    if oom_killed:
+        with _log(run) as writer:
+            _go_on_in_less(run, writer)
     nproc = nproc or run.config().plan.nproc
     if nproc * nodes.count > 1:
         from vixtui.engine.agent import lead
@@ -124,6 +129,19 @@ def _train_or_lead(run: RunDirectory, nproc: int | None, nodes: Nodes) -> None:
         if warning := settle_state(run):
             reporter.warn(warning)
         train(run, reporter)
+
+
+def _go_on_in_less(run: RunDirectory, writer: events.EventWriter) -> None:
+    """Write down that memory ran out, which the engine that the kernel ended could not."""
+    if way := way_after_kill(run):
+        saved = run.progress().checkpoint
+        writer.write(
+            events.MemoryRanOut,
+            time.time(),
+            step=saved.step if saved else 0,
+            micro_batch=way[0],
+            recompute=way[1],
+        )
 
 
 def _join(nproc: int, nodes: Nodes) -> int:
@@ -165,6 +183,8 @@ def _train_with_others(run: RunDirectory) -> None:
             reporter = Reporter(writer)
             if agent.restarted():
                 reporter.warn("a process died; all start again from the last state")
+                if writer and run.oom_killed():
+                    _go_on_in_less(run, writer)
             if warning:
                 reporter.warn(warning)
             since = agent.started_at()

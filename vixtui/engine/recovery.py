@@ -14,21 +14,12 @@ from vixtui.engine.heap import give_back_freed_memory
 from vixtui.engine.learner import Learner
 from vixtui.errors import DoesNotFitError
 from vixtui.models.config import Recompute
+from vixtui.runs.ways import smaller
 
 T = TypeVar("T")
 
 # Autograd's thread lets go of a failed step a moment after the failure is known.
 _LET_GO_SECONDS = 0.1
-# From most memory to least.
-LEVELS: tuple[Recompute, ...] = ("fast", "none", "mlp", "block")
-
-
-def smaller(micro_batch: int, recompute: Recompute) -> tuple[int, Recompute] | None:
-    """Return the next way to compute the same update in less memory, or None after the last."""
-    if micro_batch > 1:
-        return micro_batch // 2, recompute
-    following = LEVELS[LEVELS.index(recompute) + 1 :]
-    return (1, following[0]) if following else None
 
 
 class Recovery:

@@ -17,7 +17,7 @@ from vixtui.engine.inputs import Normalise, measure
 from vixtui.engine.intake import Intake
 from vixtui.engine.learner import Learner, Update
 from vixtui.engine.limit import limit_memory, release_reserve
-from vixtui.engine.recovery import LEVELS, Recovery
+from vixtui.engine.recovery import Recovery
 from vixtui.engine.reporter import Reporter
 from vixtui.engine.seeding import balanced_order, epoch_order
 from vixtui.engine.state import TrainState, load_state
@@ -30,6 +30,8 @@ from vixtui.models.vision_xformer import VisionXFormer
 from vixtui.runs import events
 from vixtui.runs.config import RunConfig
 from vixtui.runs.directory import RunDirectory
+from vixtui.runs.lessons import way_left
+from vixtui.runs.ways import LEVELS, Way
 from vixtui.runs.weights import Preprocessing
 
 # Pictures that a forward pass without gradient has room for, by those that training has. On the CPU
@@ -98,6 +100,14 @@ class Setup:
             if self.resumed
             else TrainState(threads=config.plan.threads, precision=config.plan.precision)
         )
+        for micro_batch, recompute in filter(None, (self._saved_way(), way_left(run))):
+            self.learner.micro_batch = min(self.learner.micro_batch, micro_batch)
+            self.learner.recompute = max(self.learner.recompute, recompute, key=LEVELS.index)
+
+    def _saved_way(self) -> Way | None:
+        """Return how the saved state was come to, if by any update."""
+        micro_batch, recompute = self.state.micro_batch, self.state.recompute
+        return (micro_batch, recompute) if micro_batch and recompute else None
 
     def _begin_with_weights(self) -> None:
         """Take the weights of another training over; the first process reads them for all."""
@@ -125,8 +135,6 @@ class Setup:
             set_small_blocks_apart(self.config.model.num_blocks)
         limit_memory(self.device, plan.budget_bytes)
         if self.resumed:
-            self.learner.micro_batch = state.micro_batch or self.learner.micro_batch
-            self.learner.recompute = state.recompute or self.learner.recompute
             self._try_update(state.precision)
         else:
             speed = calibrate.calibrate(

@@ -53,16 +53,24 @@ def cpu_quota(root: Path = Path("/")) -> float | None:
     return min(quotas, default=None)
 
 
-def oom_kills(root: Path = Path("/")) -> int:
-    """Return a count that rises when the kernel ends a process here for lack of memory; Linux.
+def oom_kills(root: Path = Path("/")) -> dict[str, int]:
+    """Return how many processes the kernel has ended for lack of memory; Linux.
 
     Args:
         root: what stands for ``/``; tests give a folder of their own.
+
+    Returns:
+        Counts that rise, by the files they are from: this process's group first, then the groups
+        around it, at last the whole machine.
     """
-    counters = [root / "proc/vmstat"]  # of the whole machine
-    for folder in _folders(root, "memory"):
-        counters += [folder / "memory.events", folder / "memory.oom_control"]  # versions 2 and 1
-    return sum(_statistic(path, "oom_kill") for path in counters)
+    folders = _folders(root, "memory")
+    version_2 = [folder / "memory.events" for folder in folders]
+    version_1 = [folder / "memory.oom_control" for folder in folders]
+    counters = [path for path in version_2 if path.is_file()]
+    # In version 1 a group does not count what happens in those inside it.
+    counters += [path for path in version_1 if path.is_file()][:1]
+    counters += [path for path in (root / "proc/vmstat",) if path.is_file()]
+    return {str(path): _statistic(path, "oom_kill") for path in counters}
 
 
 def _folders(root: Path, controller: str) -> list[Path]:

@@ -202,7 +202,7 @@ def death_text(exit_code: int | None, *, oom_killed: bool = False) -> str:
 
     Args:
         exit_code: None when nobody has seen it.
-        oom_killed: whether the kernel has meanwhile ended a process for lack of memory.
+        oom_killed: whether the kernel has ended a process for lack of memory since it began.
     """
     if oom_killed and (exit_code is None or was_killed(exit_code)):
         return "memory ran out, and the system ended the engine"

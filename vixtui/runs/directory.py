@@ -15,7 +15,7 @@ from vixtui.files import disk_error, write_atomically
 from vixtui.paths import runs_dir
 from vixtui.runs.config import RunConfig, read_config, read_order, write_config
 from vixtui.runs.events import Finished, last_event
-from vixtui.runs.lock import owner_alive
+from vixtui.runs.lock import oom_killed, owner_alive
 from vixtui.runs.progress import RunProgress
 from vixtui.text import safe
 
@@ -109,6 +109,10 @@ class RunDirectory:
     def alive(self) -> bool:
         """Tell whether an engine works on this run now."""
         return owner_alive(self.lock_path)
+
+    def oom_killed(self) -> bool:
+        """Tell whether the kernel ended its engine for lack of memory, if that is gone."""
+        return oom_killed(self.lock_path)
 
     def state(self, progress: RunProgress | None = None) -> str:
         """Return ``starting training paused testing done stopped failed`` or ``lost``."""

@@ -17,15 +17,25 @@ from vixtui.files import write_atomically
 from vixtui.models.config import ModelConfig, Recompute
 from vixtui.paths import home
 from vixtui.runs.bounds import check_size
-from vixtui.runs.config import Precision
+from vixtui.runs.config import Precision, RunConfig
 from vixtui.runs.directory import RunDirectory, list_runs
-from vixtui.runs.events import Failed, Finished, MemoryRanOut, decode, last_event
+from vixtui.runs.events import (
+    DataChecked,
+    Failed,
+    Finished,
+    MemoryRanOut,
+    RunStarted,
+    Stopped,
+    decode,
+    last_event,
+    read_events,
+)
+from vixtui.runs.ways import LEVELS, Way, smaller
 
 SCHEMA_VERSION = 1
 _RUNS_LOOKED_AT = 20
 _KEPT = 100
 _MAX_BYTES = 2_000_000
-_SMALLEST = (1, "block")
 _MARK = b'"MemoryRanOut"'
 
 
@@ -83,7 +93,27 @@ def read_lessons() -> list[Lesson]:
 def lesson_of(run: RunDirectory) -> Lesson | None:
     """Return what a run teaches, or None for one that has neither finished nor run out."""
     written = run.written()
-    return _lesson_of(run, written) if written else None
+    return _lesson_of(run, written, run.oom_killed() and not run.alive()) if written else None
+
+
+def way_left(run: RunDirectory) -> Way | None:
+    """Return how a run went on when memory ran out for the last time; None if it never did."""
+    event = _last_time_it_ran_out(run.events_path)
+    if event is None or event.micro_batch < 1:
+        return None
+    level = next((level for level in LEVELS if level == event.recompute), None)
+    return None if level is None else (event.micro_batch, level)
+
+
+def way_after_kill(run: RunDirectory) -> Way | None:
+    """Return how a run whose engine the kernel ended for lack of memory goes on in less.
+
+    None after the smallest way, and where the pictures, not the model, had no room.
+
+    Raises:
+        UsageError: when ``run.toml`` is missing or damaged.
+    """
+    return smaller(*_last_way(run)) if _died_learning(run) else None
 
 
 def keep_lesson(run: RunDirectory) -> None:
@@ -104,45 +134,71 @@ def keep_lesson(run: RunDirectory) -> None:
 
 
 @lru_cache(maxsize=4 * _RUNS_LOOKED_AT)
-def _lesson_of(run: RunDirectory, written: tuple[int, ...]) -> Lesson | None:
+def _lesson_of(run: RunDirectory, written: tuple[int, ...], oom_killed: bool) -> Lesson | None:
     """Return a run's lesson.
 
     Args:
         run: where to look.
         written: when its files were last written; if that changes, they are read again.
+        oom_killed: whether the kernel ended its engine for lack of memory.
     """
-    end, reduced = last_event(run.events_path), _last_time_it_ran_out(run.events_path)
+    end, left = last_event(run.events_path), way_left(run)
     peak_bytes = end.peak_memory_bytes if isinstance(end, Finished) else 0
-    failed = isinstance(end, Failed) and end.exit_code == ExitCode.DOES_NOT_FIT
-    if peak_bytes <= 0 and reduced is None and not failed:
+    killed = oom_killed and _died_learning(run)
+    failed = killed or (isinstance(end, Failed) and end.exit_code == ExitCode.DOES_NOT_FIT)
+    if peak_bytes <= 0 and left is None and not failed:
         return None
     try:
-        config = run.config()
+        config, following = run.config(), smaller(*_last_way(run))
     except VixtuiError:  # a damaged run teaches nothing
         return None
-    plan = config.plan
-    way = plan if reduced is None else reduced
-    last: tuple[int, str] = (way.micro_batch, way.recompute)
-    given_up = failed and last == _SMALLEST  # else something other than a step had no room
-    if peak_bytes <= 0 and reduced is None and not given_up:
+    given_up = failed and following is None  # else something other than a step had no room
+    if killed:
+        left = following or left
+    if peak_bytes <= 0 and left is None and not given_up:
         return None
-    left = reduced.recompute if reduced is not None else "none"
+    plan, (left_micro_batch, left_recompute) = config.plan, left or (0, "none")
     return Lesson(
         run=run.id,
         device=plan.device,
         preset=config.preset,
         model=config.model,
         images=config.data.train,
-        batch_size=-(-min(config.recipe.batch_size, config.data.train) // plan.nproc),
+        batch_size=_batch_size(config),
         micro_batch=plan.micro_batch,
         precision=plan.precision,
         recompute=plan.recompute,
         budget_bytes=plan.budget_bytes,
         peak_bytes=peak_bytes,
-        left_micro_batch=max(0, reduced.micro_batch) if reduced is not None else 0,
-        left_recompute=next((level for level in get_args(Recompute) if level == left), "none"),
+        left_micro_batch=left_micro_batch,
+        left_recompute=left_recompute,
         given_up=given_up,
     )
+
+
+def _last_way(run: RunDirectory) -> Way:
+    """Return how a run computed at last.
+
+    Raises:
+        UsageError: when ``run.toml`` is missing or damaged.
+    """
+    config = run.config()
+    planned = min(config.plan.micro_batch, _batch_size(config)), config.plan.recompute
+    return way_left(run) or planned
+
+
+def _batch_size(config: RunConfig) -> int:
+    """Return the pictures a weight update, of one process."""
+    return -(-min(config.recipe.batch_size, config.data.train) // config.plan.nproc)
+
+
+def _died_learning(run: RunDirectory) -> bool:
+    """Tell whether the last engine had its pictures in memory and has said no last word."""
+    learning = False
+    for event in read_events(run.events_path):
+        if isinstance(event, RunStarted | DataChecked | Finished | Stopped | Failed):
+            learning = isinstance(event, DataChecked)
+    return learning
 
 
 def _last_time_it_ran_out(path: Path) -> MemoryRanOut | None:

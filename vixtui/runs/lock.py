@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vixtui.errors import UsageError
 from vixtui.files import disk_error, write_atomically
+from vixtui.hardware.cgroup import oom_kills
 
 if TYPE_CHECKING:
     from psutil import Process
@@ -32,14 +33,30 @@ def owner_alive(path: Path) -> bool:
     import psutil
 
     try:
-        with path.open("rb") as file:
-            owner = json.loads(file.read(_MAX_BYTES))
+        owner = _read(path)
         if isinstance(owner["host"], str) and owner["host"] != socket.gethostname():
             age = time.time() - path.with_name("events.jsonl").stat().st_mtime
             return abs(age) < _SILENCE_SECONDS  # a clock may have been set back since
         process = psutil.Process(owner["pid"])
         return _same_start(owner, _start(process)) and process.status() != psutil.STATUS_ZOMBIE
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError, psutil.Error):
+        return False
+
+
+def oom_killed(path: Path) -> bool:
+    """Tell whether the kernel has ended a process for lack of memory since the lock was taken.
+
+    Where the owner is gone and has not given the lock up, that was most likely the owner: what
+    counts is the innermost control group that it shared with this process.
+    """
+    try:
+        owner, now = _read(path), oom_kills()
+        if owner["host"] != socket.gethostname() or owner["boot"] != _boot():
+            return False
+        before = owner["oom_kills"]
+        shared = next((place for place in now if place in before), None)
+        return shared is not None and bool(now[shared] > before[shared])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
 
 
@@ -54,7 +71,7 @@ def acquire(path: Path) -> None:
     from filelock import FileLock
 
     me = psutil.Process(os.getpid())
-    record = {"host": socket.gethostname(), "pid": me.pid, **_start(me)}
+    record = {"host": socket.gethostname(), "pid": me.pid, **_start(me), "oom_kills": oom_kills()}
     try:
         # Looking and taking is one act. Without the folder, filelock would wait for it.
         os.stat(path.parent)
@@ -75,16 +92,26 @@ def release(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
+def _read(path: Path) -> dict[str, Any]:
+    """Return who took the lock; of a damaged file anything."""
+    with path.open("rb") as file:
+        return json.loads(file.read(_MAX_BYTES))  # type: ignore[no-any-return]
+
+
 def _start(process: Process) -> dict[str, Any]:
     """Return when a process started: on the clock, and since which boot of the system."""
     import psutil
 
-    try:
-        boot = _BOOT_ID.read_text(encoding="ascii").strip()
-    except OSError:
-        boot = ""
     started = process.create_time()
-    return {"started": started, "boot": boot, "since_boot": started - psutil.boot_time()}
+    return {"started": started, "boot": _boot(), "since_boot": started - psutil.boot_time()}
+
+
+def _boot() -> str:
+    """Return what tells this start of the system from others; nothing off Linux."""
+    try:
+        return _BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
 
 
 def _same_start(owner: dict[str, Any], found: dict[str, Any]) -> bool:

@@ -17,7 +17,6 @@ from textual.screen import Screen
 from textual.worker import WorkerFailed
 
 from vixtui.errors import UsageError, VixtuiError
-from vixtui.hardware.cgroup import oom_kills
 from vixtui.hardware.machine import Machine
 from vixtui.runs import control
 from vixtui.runs.directory import RunDirectory, list_runs
@@ -75,7 +74,6 @@ class VixtuiApp(App[None]):
         self.probe = probe
         self.warm_engine = WarmEngine()
         self._engines: dict[RunDirectory, subprocess.Popen[bytes]] = {}
-        self._oom_kills: dict[RunDirectory, int] = {}
         for theme in (DARK, LIGHT):
             self.register_theme(theme)
         few_colors = self.terminal.few_colors and self.terminal.color
@@ -109,10 +107,6 @@ class VixtuiApp(App[None]):
         """Return the exit code of a run's engine if this program started it and it is gone."""
         process = self._engines.get(run)
         return None if process is None else process.poll()
-
-    def oom_killed(self, run: RunDirectory) -> bool:
-        """Tell whether the kernel ended a process for lack of memory since a run's engine began."""
-        return run in self._oom_kills and oom_kills() > self._oom_kills[run]
 
     def engine_lives(self, run: RunDirectory) -> bool:
         """Tell whether this program started an engine on the run that still lives."""
@@ -181,7 +175,6 @@ class VixtuiApp(App[None]):
 
     def _launched(self, run: RunDirectory, process: subprocess.Popen[bytes]) -> None:
         self._engines[run] = process
-        self._oom_kills[run] = oom_kills()
         self.starting = ""
         self.current_run = run
 

@@ -126,7 +126,7 @@ def advice(
 
     Args:
         engine_exit: exit code of the engine when this program started it and it is gone.
-        oom_killed: whether the kernel has ended a process for lack of memory since then.
+        oom_killed: whether the kernel ended it for lack of memory.
     """
     if progress.failed is not None:
         return Advice(safe(progress.failed.message), "Press r to try again from the last save.")
@@ -135,7 +135,7 @@ def advice(
     if state != "lost":
         return None
     what = sentence(death_text(engine_exit, oom_killed=oom_killed))
-    if was_killed(engine_exit):
+    if was_killed(engine_exit) or oom_killed:
         return Advice(
             what,
             "Close other programs and press r to go on from the last save; or pick a smaller one.",

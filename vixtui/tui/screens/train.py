@@ -227,7 +227,7 @@ was measured to take so far. The system does not hold it to the limit.
             hint = "Enter shows the test, 4 tries your pictures."
             return Content.assemble((f"Done.{right}", "bold"), " ", hint), False
         exit_code = self.vixtui.engine_exit(self.run)
-        killed = self.state == "lost" and self.vixtui.oom_killed(self.run)
+        killed = self.state == "lost" and self.run.oom_killed()
         advice = story.advice(self.state, self.progress, exit_code, oom_killed=killed)
         if advice is None:
             return Content(""), False
