@@ -57,6 +57,10 @@ def parse_nodes(nnodes: int, node_rank: int, endpoint: str | None) -> Nodes:
             remedy="machines count from 0",
         )
     if nnodes == 1:
+        if endpoint is not None:
+            raise UsageError(
+                "one machine meets nobody", where="--rdzv-endpoint", remedy="give --nnodes, too"
+            )
         return ONE_NODE
     host, _, port = (endpoint or "").rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
@@ -66,6 +70,28 @@ def parse_nodes(nnodes: int, node_rank: int, endpoint: str | None) -> Nodes:
             remedy="give all of them HOST:PORT of machine 0",
         )
     return Nodes(nnodes, node_rank, f"{host}:{port}")
+
+
+def share_of_batch(batch_size: int, images: int, processes: int) -> int:
+    """Return the most pictures of an update that one process computes.
+
+    Args:
+        batch_size: pictures an update.
+        images: training pictures.
+        processes: of all machines.
+
+    Raises:
+        UsageError: when there is not one for each.
+    """
+    from vixtui.errors import UsageError
+
+    if min(batch_size, images) < processes:
+        raise UsageError(
+            f"{min(batch_size, images)} pictures an update are too few for {processes} processes",
+            where="--nproc",
+            remedy="choose a smaller --nproc or a larger --batch-size",
+        )
+    return -(-batch_size // processes)
 
 
 def share_of(budget: Budget, nproc: int) -> Budget:

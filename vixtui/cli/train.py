@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import ceil
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +10,15 @@ import typer
 from vixtui.cli import narrate, output
 from vixtui.cli.complete import complete_data, complete_preset, complete_run
 from vixtui.cli.options import Budget, Device, ImageSize, Json, Seed, Time
-from vixtui.cli.processes import Endpoint, Nnodes, NodeRank, Nproc, parse_nodes, share_of
+from vixtui.cli.processes import (
+    Endpoint,
+    Nnodes,
+    NodeRank,
+    Nproc,
+    parse_nodes,
+    share_of,
+    share_of_batch,
+)
 from vixtui.cli.question import DEFAULT_DATA
 from vixtui.models.config import Recompute
 from vixtui.runs.config import Augmentation, Balance, Precision
@@ -213,6 +220,12 @@ def train(
         raise UsageError("a run has one limit", where="--time, --epochs", remedy="give one of them")
     if find_lr and lr is not None:
         raise UsageError("the rate is given", where="--lr, --find-lr", remedy="give one of them")
+    if folds and nnodes > 1:
+        raise UsageError(
+            "other machines join one run, not one after the other",
+            where="--folds, --nnodes",
+            remedy="train folds on one machine, with --nproc",
+        )
     seconds = parse_seconds(time) if time else None
     if download:
         _download(data)
@@ -254,11 +267,10 @@ def train(
     memory = resolve_budget(machine, budget, None if device == "auto" else device)
     if processes > 1:
         memory = share_of(memory, nproc)
-    share = ceil(recipe.batch_size / processes)
     question = Question(
         task=task_of(source),
         budget=memory,
-        batch_size=share,
+        batch_size=share_of_batch(recipe.batch_size, len(source.split.train), processes),
         seconds=recipe.seconds,
         precision=precision,
         recompute=recompute,
