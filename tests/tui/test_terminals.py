@@ -95,6 +95,14 @@ async def test_a_screen_survives_any_size(make_app, until, shown, finished) -> N
         assert "Runs" in shown(pilot)
 
 
+async def test_a_low_terminal_still_offers_models(make_app, until, shown) -> None:
+    async with make_app().run_test(size=(60, 15)) as pilot:
+        await until(pilot, lambda: pilot.app.screen.outlook is not None)
+        await until(pilot, lambda: "Hybrid ViT tiny" in shown(pilot))
+        assert "Memory" in shown(pilot)
+        assert "Time" in shown(pilot)
+
+
 async def test_a_chart_of_many_points_shows_its_spikes(make_app) -> None:
     series = Series()
     for n in range(100_000):

@@ -42,7 +42,7 @@ class VixtuiApp(App[None]):
     CSS_PATH = "app.tcss"
     DEFAULT_MODE = "pick"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (NARROW, "-normal"), (140, "-wide")]  # noqa: RUF012
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (28, "-tall")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-tiny"), (20, "-short"), (28, "-tall")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
             Binding(str(number), f"open_tab('{key}')", TABS[key], show=False, id=f"tab.{key}")

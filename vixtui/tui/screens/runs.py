@@ -61,6 +61,14 @@ _COLUMNS = (
 )
 
 
+class RunTable(RowTable):
+    """All runs; Enter opens one."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "select_cursor", "Open", key_display="Enter", tooltip="open the run"),
+    ]
+
+
 class RunsScreen(TabScreen):
     """The history, and a comparison of marked runs."""
 
@@ -72,8 +80,7 @@ Valid. is the validation accuracy of the kept weights, Test their accuracy on th
 A lost run is one whose engine went away without a word, for example in a power cut; r goes on
 from its last save.
 
-Marked runs are compared: their validation curves, and the settings in which
-they differ.
+Marked runs are compared: their validation curves, and the settings in which they differ.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "mark", "Mark", tooltip="mark a run to compare it with others"),
@@ -93,11 +100,12 @@ they differ.
         self.summaries: list[RunSummary] = []
         self.marked: list[RunDirectory] = []
         self._history = History()
+        self._was_read = False
 
     def body(self) -> Iterable[Widget]:
         with Vertical(classes="panel", id="runs-panel") as panel:
             panel.border_title = "Runs"
-            yield RowTable(_COLUMNS)
+            yield RunTable(_COLUMNS)
         with Horizontal(classes="panel", id="compare") as panel:
             panel.border_title = "Compare"
             yield Chart(
@@ -127,7 +135,7 @@ they differ.
 
     @on(Read)
     def _take(self, event: Read) -> None:
-        self.summaries = event.summaries
+        self.summaries, self._was_read = event.summaries, True
         present = {summary.run for summary in event.summaries}
         self.marked = [run for run in self.marked if run in present]
         self._show()
@@ -138,8 +146,8 @@ they differ.
 
     def _show(self) -> None:
         panel = self.query_one("#runs-panel")
-        count = len(self.summaries)
-        panel.border_subtitle = Content(f"{count} in {safe(str(runs_dir()), 60)}")
+        where = f"{len(self.summaries)} in {safe(str(runs_dir()), 60)}"
+        panel.border_subtitle = Content(where if self._was_read else "reading …")
         self.query_one(RowTable).show_rows([self._row(summary) for summary in self.summaries])
         self._show_comparison()
 
