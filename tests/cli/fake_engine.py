@@ -33,7 +33,7 @@ HOSTILE_CLASS = "\x1b]52;c;aGk=\x07cat\u202e[red]"
 def train(run: RunDirectory, behaviour: str) -> None:
     """Write the events of a training."""
     if behaviour == "broken":
-        print("cannot start")
+        print(os.environ.get("FAKE_LAST_WORDS", "cannot start"))
         sys.exit(3)
     try:
         acquire(run.lock_path)

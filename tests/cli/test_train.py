@@ -173,7 +173,16 @@ def test_an_engine_that_cannot_start_points_to_the_log(vixtui, monkeypatch):
     monkeypatch.setenv("FAKE_ENGINE", "broken")
     result = vixtui(*QUICK)
     assert result.code == 1
-    assert str(_only_run().log_path) in result.err
+    assert f"with code 3: cannot start ({_only_run().log_path})" in result.err
+
+
+def test_an_engine_without_memory_to_start_says_so(vixtui, monkeypatch):
+    monkeypatch.setenv("FAKE_ENGINE", "broken")
+    monkeypatch.setenv("FAKE_LAST_WORDS", "ImportError: \x1b[2Jlibtorch.so: failed to map segment")
+    result = vixtui(*QUICK)
+    assert result.code == 5
+    assert "ulimit -v" in result.err
+    assert "\x1b" not in result.err
 
 
 def test_a_preset_that_does_not_fit_exits_5(vixtui):

@@ -84,7 +84,7 @@ async def test_a_run_that_ends_badly_says_what_to_do(
         await pilot.press("enter")
         await until(pilot, lambda: getattr(pilot.app.screen, "state", "") == state)
         await until(pilot, lambda: words in shown(pilot))
-        await until(pilot, lambda: "ress r to" in shown(pilot))
+        await until(pilot, lambda: " r to" in shown(pilot))
 
 
 async def test_a_stopped_run_is_resumed_from_its_own_tab(

@@ -137,6 +137,28 @@ def test_a_run_killed_by_the_system_says_memory() -> None:
     assert "memory ran out" in advice.what
 
 
+@pytest.mark.parametrize(("state", "goes_on"), [("training", True), ("lost", False)])
+def test_only_a_run_at_work_has_time_to_go(state: str, goes_on: bool) -> None:
+    progress = RunProgress()
+    progress.apply(e.RunStarted(seq=0, t=0.0, pid=1, device="cpu", resumed_step=0))
+    progress.apply(
+        e.StepDone(
+            seq=1, t=10.0, step=1, epoch=1.0, loss=1.0, accuracy=0.5, lr=0.1, grad_norm=1.0,
+            images_per_second=1.0, memory_bytes=1, progress=0.5, eta_seconds=60.0,
+        )
+    )  # fmt: skip
+    shown = dict(story.facts(None, progress, state, ascii=True))
+    assert ("to go" in shown["Time"]) is goes_on
+
+
+def test_pictures_that_cannot_be_used_are_not_looked_at_for_ever() -> None:
+    told = [
+        pick_text.wish_text(Wish(), None, None, looking=looking, narrow=True).plain
+        for looking in (True, False)
+    ]
+    assert ["looking at the pictures" in text for text in told] == [True, False]
+
+
 def test_log_lines_are_safe_to_show() -> None:
     line = story.log_line(e.Warned(seq=0, t=0.0, message="bad \x1b[2J name"))
     assert line is not None

@@ -25,9 +25,13 @@ from vixtui.runs.describe import death_text, was_killed
 from vixtui.runs.directory import RunDirectory
 from vixtui.runs.events import Event, EventTail
 from vixtui.runs.progress import RunProgress
+from vixtui.text import safe
 
 _POLL_SECONDS = 0.1
 _LEAVE_SECONDS = 30
+_TAIL_BYTES = 4096
+# What Python and the loader of libraries say where there is no memory to start with.
+_NO_MEMORY = ("failed to map segment", "Cannot allocate memory", "MemoryError")
 
 
 class View(Protocol):
@@ -155,8 +159,25 @@ def _died(
     if was_killed(code) or (code is None and oom_killed):
         advice = [resume, "a smaller --budget needs less"]
         return DoesNotFitError(what, where=run.id, remedy="; ".join(filter(None, advice)))
+    last = _last_words(run)
+    what = ": ".join(filter(None, [what, safe(last)]))
+    if any(sign in last for sign in _NO_MEMORY):
+        return DoesNotFitError(
+            what, where=run.log_path, remedy="close other programs, or raise 'ulimit -v'"
+        )
     advice = ["the log tells more", resume]
     return VixtuiError(what, where=run.log_path, remedy="; ".join(filter(None, advice)))
+
+
+def _last_words(run: RunDirectory) -> str:
+    """Return the last line that an engine left in its log, not yet safe to show."""
+    try:
+        with run.log_path.open("rb") as log:
+            log.seek(max(0, run.log_path.stat().st_size - _TAIL_BYTES))
+            lines = log.read().decode(errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
 @contextmanager

@@ -46,7 +46,7 @@ def facts(config: RunConfig | None, progress: RunProgress, state: str, *, ascii:
         of = f"/{built.epochs}" if built is not None and built.epochs else ""
         rows.append(("Done", f"{bar(done, 14, ascii=ascii, empty='░')} {100 * done:.0f} %"))
         rows.append(("Epoch", f"{step.epoch:.1f}{of}   step {step.step:,}"))
-        rows.append(("Time", _time_words(progress)))
+        rows.append(("Time", _time_words(progress, state)))
     if progress.best is not None:
         best = progress.best
         rows.append(("Kept", f"{format_percent(best.top1)} validation, epoch {best.epoch}"))
@@ -84,15 +84,13 @@ def fact_text(rows: Facts, width: int) -> Content:
     )
 
 
-def _time_words(progress: RunProgress) -> str:
+def _time_words(progress: RunProgress, state: str) -> str:
     if progress.finished is not None:
         return f"{format_seconds(progress.finished.seconds)} in all"
     step, started = progress.last_step, progress.started
     assert step is not None
     elapsed = format_seconds(max(0.0, step.t - started.t)) if started else "?"
-    if progress.ended:
-        return elapsed
-    if not isfinite(step.eta_seconds):
+    if progress.ended or state == "lost" or not isfinite(step.eta_seconds):
         return elapsed
     return f"{elapsed}, about {format_seconds(step.eta_seconds)} to go"
 
@@ -138,7 +136,7 @@ def advice(
     if was_killed(engine_exit) or oom_killed:
         return Advice(
             what,
-            "Close other programs and press r to go on from the last save; or pick a smaller one.",
+            "Close other programs, press r to go on from the last save; or pick a smaller model.",
         )
     return Advice(
         what, "Press r to go on from the last save. log.txt in the run's folder may say why."

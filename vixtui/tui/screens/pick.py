@@ -205,7 +205,9 @@ class PickScreen(TabScreen):
 
     def _show(self) -> None:
         self._show_machine()
-        wishes = pick_text.wish_text(self.wish, self.source, self.outlook, narrow=self.narrow)
+        wishes = pick_text.wish_text(
+            self.wish, self.source, self.outlook, looking=not self._trouble, narrow=self.narrow
+        )
         self.query_one("#wish-facts", Static).update(wishes)
         subtitle = ""
         if self.outlook is not None:

@@ -54,14 +54,23 @@ def machine_text(machine: Machine, *, narrow: bool) -> Content:
 
 
 def wish_text(
-    wish: Wish, source: DataSource | None, outlook: Outlook | None, *, narrow: bool
+    wish: Wish,
+    source: DataSource | None,
+    outlook: Outlook | None,
+    *,
+    looking: bool,
+    narrow: bool,
 ) -> Content:
-    """Return the three wishes and how to change them."""
+    """Return the three wishes and how to change them.
+
+    Args:
+        looking: whether pictures and plan are still to come.
+    """
     memory, said = f"‹ {wish.budget or 'automatic'} ›", ""
     if outlook is not None and outlook.wish.budget == wish.budget:
         memory = f"‹ {format_bytes(outlook.budget.bytes)} › on {_device(outlook.budget)}"
         said = safe(outlook.budget.source, 60)
-    pictures, kind = "looking at the pictures …", ""
+    pictures, kind = "looking at the pictures …" if looking else "", ""
     if source is not None:
         count = len(source.split.train) + len(source.split.validation) + len(source.split.test)
         pictures = f"{count:,} pictures, {len(source.classes)} classes"

@@ -53,7 +53,7 @@ _COLUMNS = (
     Column("Run", 20, stretch=True),
     Column("State", 10),
     Column("Model", 24, from_width=140),
-    Column("Data", 10, from_width=100),
+    Column("Data", 8, from_width=100),
     Column("Valid.", 7, "right"),
     Column("Test", 7, "right"),
     Column("Time", 7, "right", from_width=100),
