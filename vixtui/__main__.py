@@ -34,14 +34,20 @@ def _run(arguments: list[str]) -> int:
 
         return start_screens()
     from vixtui.cli.app import run
+    from vixtui.data.silence import end_when_silent
 
+    end_when_silent(lambda error: _say(error.message))
     return run(arguments)
 
 
 def _report(message: str, code: int) -> int:
-    one_line = " ".join(message.split())
-    print(f"error: {one_line}", file=sys.stderr)
+    _say(message)
     return int(code)
+
+
+def _say(message: str) -> None:
+    one_line = " ".join(message.split())
+    print(f"error: {one_line}", file=sys.stderr, flush=True)
 
 
 def _save_traceback(error: Exception) -> str:

@@ -41,10 +41,36 @@ def pixels(rows: bytes) -> bytes:
     return chunk(b"IDAT", zlib.compress(rows))
 
 
-def rotated(image: Image.Image) -> bytes:
+def zeros(megabytes: int) -> bytes:
+    """Return zeros as zlib writes them, put together from blocks that are all the same."""
+    deflate = zlib.compressobj(wbits=-15)
+    block = deflate.compress(bytes(10**6)) + deflate.flush(zlib.Z_FULL_FLUSH)
+    checksum = (megabytes * 10**6 % 65521) << 16 | 1
+    return b"\x78\x9c" + megabytes * block + b"\3\0" + struct.pack(">I", checksum)
+
+
+def tiff(side: int, strip: bytes) -> bytes:
+    """Return a grey picture whose only strip is packed by zlib."""
+    entries = {
+        256: side, 257: side, 258: 8, 259: 8, 262: 1, 273: 8, 277: 1, 278: side, 279: len(strip),
+    }  # fmt: skip
+    table = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries.items())
+    head = b"II*\0" + struct.pack("<I", 8 + len(strip))
+    return head + strip + struct.pack("<H", len(entries)) + table + bytes(4)
+
+
+def turned(image: Image.Image, orientation: int) -> bytes:
     exif = Image.Exif()
-    exif[0x0112] = 6
+    exif[0x0112] = orientation
     return encoded(image, "JPEG", exif=exif)
+
+
+def upright_cmyk(image: Image.Image) -> bytes:
+    """Return a JPEG whose inks are not inverted, as Adobe's are."""
+    content = encoded(image.convert("CMYK"), "JPEG")
+    start = content.index(b"\xff\xee")
+    length = struct.unpack_from(">H", content, start + 2)[0]
+    return content[:start] + content[start + 2 + length :]
 
 
 def ycck(image: Image.Image) -> bytes:
@@ -60,7 +86,7 @@ def animation(kind: str) -> bytes:
 
 NOISE = Image.effect_noise((64, 64), 90)
 PICTURE = draw(33, 44, 55, side=40)
-BOMB = zlib.compress(bytes(80_000_000))
+BOMB, LARGE_BOMB = zeros(80), zeros(1000)
 UNUSABLE: dict[str, tuple[str, Callable[[], bytes], str]] = {
     "truncated": ("a.jpg", lambda: encoded(NOISE, "JPEG")[:-300], "cut off (truncated)"),
     "progressive cut": (
@@ -91,6 +117,23 @@ UNUSABLE: dict[str, tuple[str, Callable[[], bytes], str]] = {
     "profile bomb": (
         "a.png", lambda: png(8, 8, chunk(b"iCCP", b"a\0\0" + BOMB), pixels(bytes(16))), "too much",
     ),
+    "a gigabyte of text": (
+        "a.png", lambda: png(8, 8, chunk(b"zTXt", b"a\0\0" + LARGE_BOMB), pixels(bytes(16))),
+        "too much",
+    ),
+    "a gigabyte of foreign text": (
+        "a.png", lambda: png(8, 8, chunk(b"iTXt", b"a\0\1\0\0\0" + LARGE_BOMB)), "too much",
+    ),
+    "a gigabyte of text at the end": (
+        "a.png", lambda: png(8, 8, pixels(bytes(16)), chunk(b"zTXt", b"a\0\0" + LARGE_BOMB)),
+        "too much",
+    ),
+    "a gigabyte of profile": (
+        "a.png", lambda: png(8, 8, chunk(b"iCCP", b"a\0\0" + LARGE_BOMB), pixels(bytes(16))),
+        "too much",
+    ),
+    "a gigabyte of pixels": ("a.tif", lambda: tiff(31_623, LARGE_BOMB), "more than 64 megapixels"),
+    "an archive": ("a.jpg", lambda: b"PK\3\4" + LARGE_BOMB, "not a picture but a ZIP archive"),
     "no size": ("a.png", lambda: png(0, 0, pixels(b"")), "damaged"),
     "not finite": (
         "a.tif", lambda: encoded(Image.new("F", (9, 9), float("nan")), "TIFF"), "not finite",
@@ -111,12 +154,22 @@ ODD: dict[str, tuple[str, Callable[[], bytes], str, str]] = {
     ),
     "CMYK": ("a.jpg", lambda: encoded(PICTURE.convert("CMYK"), "JPEG"), "CMYK", "RGB"),
     "YCCK": ("a.jpg", lambda: ycck(PICTURE), "CMYK", "RGB"),
-    "EXIF": ("a.jpg", lambda: rotated(PICTURE), "rotated", "turned upright"),
+    "CMYK not inverted": ("a.jpg", lambda: upright_cmyk(PICTURE), "CMYK", "RGB"),
+    **{
+        f"EXIF {way}": ("a.jpg", lambda way=way: turned(PICTURE, way), "rotated", "turned upright")
+        for way in range(2, 9)
+    },
     "GIF": ("a.gif", lambda: animation("GIF"), "animated", "the first is used"),
     "WebP": ("a.webp", lambda: animation("WEBP"), "animated", "the first is used"),
     "APNG": ("a.png", lambda: animation("PNG"), "animated", "the first is used"),
     "pages": ("a.tif", lambda: animation("TIFF"), "animated", "the first is used"),
     "blank": ("a.jpg", lambda: encoded(Image.new("RGB", (20, 20)), "JPEG"), "blank", "one colour"),
+    "a gigabyte behind the last row": (
+        "a.png", lambda: png(8, 8, chunk(b"IDAT", LARGE_BOMB)), "blank", "one colour",
+    ),
+    "a gigabyte behind the last strip": (
+        "a.tif", lambda: tiff(8, LARGE_BOMB), "blank", "one colour",
+    ),
     "1x1": ("a.png", lambda: encoded(Image.new("L", (1, 1)), "PNG"), "size", "1×1 pixels: much"),
     "1x60000": ("a.png", lambda: png(1, 60_000, pixels(bytes(120_000))), "size", "1×60000 pixels"),
     "wide": ("a.bmp", lambda: encoded(PICTURE.resize((90, 16)), "BMP"), "size", "only the middle"),
@@ -128,6 +181,7 @@ FINE: dict[str, tuple[str, Callable[[], bytes]]] = {
     "palette": ("a.png", lambda: encoded(PICTURE.convert("P"), "PNG")),
     "grey": ("a.jfif", lambda: encoded(PICTURE.convert("L"), "JPEG")),
     "progressive": ("a.JPG", lambda: encoded(PICTURE, "JPEG", progressive=True)),
+    "EXIF 1": ("a.jpg", lambda: turned(PICTURE, 1)),
     "broken EXIF": (
         "a.jpg", lambda: encoded(PICTURE, "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff\1"),
     ),

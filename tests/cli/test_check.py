@@ -51,6 +51,36 @@ def test_an_odd_file_is_named_and_used(vixtui, pictures, case):
     assert "0 problems" in result.out
 
 
+RESOURCES = """
+import sys, time
+from pathlib import Path
+from vixtui.data.examine import examine
+from vixtui.errors import DataError
+seconds = {}
+for path in Path(sys.argv[1]).iterdir():
+    started = time.process_time()
+    try:
+        examine(path, height=32, width=32)
+    except DataError:
+        pass
+    seconds[path.name] = time.process_time() - started
+[peak] = [line for line in open("/proc/self/status") if line.startswith("VmHWM")]
+print(max(seconds.values()), 1000 * int(peak.split()[1]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems count memory otherwise")
+def test_no_file_takes_much_time_or_memory(tmp_path):
+    for number, (name, content, *_) in enumerate((*UNUSABLE.values(), *ODD.values())):
+        (tmp_path / f"{number}{name}").write_bytes(content())
+    done = subprocess.run(
+        [sys.executable, "-c", RESOURCES, tmp_path], capture_output=True, text=True, check=True
+    )
+    seconds, peak = map(float, done.stdout.split())
+    assert seconds < 1
+    assert peak < 200_000_000
+
+
 @pytest.mark.parametrize("case", FINE)
 def test_what_is_in_order_is_not_mentioned(vixtui, pictures, case):
     name, content = FINE[case]

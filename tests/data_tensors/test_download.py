@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import errno
+import gzip
+import hashlib
 import shutil
 import sys
 import tarfile
+import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from types import ModuleType
@@ -19,7 +22,7 @@ import pytest
 from PIL import Image
 from torchvision import datasets
 from torchvision.datasets import cifar, eurosat, flowers102, mnist, oxford_iiit_pet, stl10
-from torchvision.datasets.utils import extract_archive
+from torchvision.datasets.utils import download_url, extract_archive
 
 from vixtui.data.download import download
 from vixtui.data.sources import PUBLIC_SETS, open_source
@@ -221,6 +224,64 @@ def test_a_wrong_checksum_is_one_line_and_leaves_nothing(home, mirror, monkeypat
     with pytest.raises(DataError, match="check the connection"):
         download("mnist")
 
+    assert list((home / "data").iterdir()) == []
+
+
+class Unsteady(BaseHTTPRequestHandler):
+    """Sends a share of what it announces, then closes the connection."""
+
+    content = bytes(range(256)) * 4000
+    share = 0.5
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.content)))
+        self.end_headers()
+        self.wfile.write(self.content[: int(len(self.content) * self.share)])
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_a_download_that_is_cut_is_one_line_leaves_nothing_and_can_be_repeated(
+    home, monkeypatch
+) -> None:
+    digest = hashlib.md5(Unsteady.content, usedforsecurity=False).hexdigest()
+
+    def fetch(root: str, **_: object) -> FakeSet:
+        download_url(f"http://127.0.0.1:{server.server_port}/a", root, md5=digest)
+        return FakeSet(root, download=True)
+
+    monkeypatch.setattr(datasets, "FashionMNIST", fetch)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Unsteady) as server:
+        Thread(target=server.serve_forever).start()
+        try:
+            with pytest.raises(DataError, match="check the connection") as cut:
+                download("fashion-mnist")
+            left = list((home / "data").iterdir())
+            monkeypatch.setattr(Unsteady, "share", 1.0)
+            folder = download("fashion-mnist")
+        finally:
+            server.shutdown()
+
+    assert (cut.value.exit_code, cut.value.message.count("\n"), left) == (3, 0, [])
+    assert len(list(folder.rglob("*.png"))) == 40
+
+
+def test_a_gigabyte_of_zeros_for_an_archive_is_never_unpacked(home, monkeypatch, mirror) -> None:
+    packer = zlib.compressobj(wbits=31)
+    head, block = (packer.compress(bytes(10**6)) + packer.flush(zlib.Z_FULL_FLUSH) for _ in "ab")
+    bomb = head + 999 * block
+    for name, _ in datasets.MNIST.resources:
+        (Path(home) / "mirror" / name).write_bytes(bomb)
+    monkeypatch.setattr(datasets.MNIST, "mirrors", [mirror])
+    opened: list[object] = []
+    monkeypatch.setattr(gzip, "open", lambda *arguments: opened.append(arguments))
+
+    with pytest.raises(DataError, match="check the connection"):
+        download("mnist")
+
+    assert opened == []
     assert list((home / "data").iterdir()) == []
 
 

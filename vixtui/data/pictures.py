@@ -24,6 +24,7 @@ from PIL import (  # noqa: F401
 )
 
 from vixtui.data.scan import special
+from vixtui.data.silence import reading
 from vixtui.errors import DataError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
@@ -138,14 +139,15 @@ def opened(path: str) -> Iterator[Image.Image]:
         DataError: when the file cannot be used; says what it is.
     """
     try:
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):
-            what = f"not a regular file but {special(status)}"
-            raise DataError(what, where=path, remedy="remove it")
-        if status.st_size == 0:
-            raise DataError("not a picture but an empty file", where=path, remedy="remove it")
-        with Image.open(path, formats=FORMATS) as image:
-            yield image
+        with reading(path):
+            status = os.stat(path)
+            if not stat.S_ISREG(status.st_mode):
+                what = f"not a regular file but {special(status)}"
+                raise DataError(what, where=path, remedy="remove it")
+            if status.st_size == 0:
+                raise DataError("not a picture but an empty file", where=path, remedy="remove it")
+            with Image.open(path, formats=FORMATS) as image:
+                yield image
     except DataError:
         raise
     except UnidentifiedImageError as error:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from vixtui.data.findings import Finding, Kind
+from vixtui.data.silence import reading
 
 EXTENSIONS = frozenset({"jpg", "jpeg", "jfif", "png", "webp", "bmp", "gif", "tif", "tiff"})
 _OTHER_PICTURES = frozenset(
@@ -68,20 +69,21 @@ class Walk:
         folders: list[str] = []
         files: list[str] = []
         try:
-            if (first := self._visited(os.stat(path), folder or ".")) is not None:
-                what = f"a link to a folder that is counted already: {first}"
-                self._leave_out(Kind.UNUSABLE, folder, what, same_as=first)
-                return [], []
-            with os.scandir(path) as listing:
-                for entry in sorted(listing, key=lambda entry: entry.name):
-                    if is_hidden(entry.name):
-                        continue
-                    if entry.is_symlink() and not os.path.exists(entry.path):
-                        where = f"{folder}/{entry.name}" if folder else entry.name
-                        what = "a link that leads nowhere, or to itself"
-                        self._leave_out(Kind.UNUSABLE, where, what)
-                        continue
-                    (folders if entry.is_dir() else files).append(entry.name)
+            with reading(path):
+                if (first := self._visited(os.stat(path), folder or ".")) is not None:
+                    what = f"a link to a folder that is counted already: {first}"
+                    self._leave_out(Kind.UNUSABLE, folder, what, same_as=first)
+                    return [], []
+                with os.scandir(path) as listing:
+                    for entry in sorted(listing, key=lambda entry: entry.name):
+                        if is_hidden(entry.name):
+                            continue
+                        if entry.is_symlink() and not os.path.exists(entry.path):
+                            where = f"{folder}/{entry.name}" if folder else entry.name
+                            what = "a link that leads nowhere, or to itself"
+                            self._leave_out(Kind.UNUSABLE, where, what)
+                            continue
+                        (folders if entry.is_dir() else files).append(entry.name)
         except OSError as error:
             self._leave_out(Kind.UNUSABLE, folder, f"a folder that cannot be read: {_why(error)}")
         return folders, files
@@ -97,7 +99,8 @@ class Walk:
                 self._leave_out(Kind.IGNORED, path, "not a picture by its name")
             return None
         try:
-            status = os.stat(os.path.join(self.root, path))
+            with reading(path):
+                status = os.stat(os.path.join(self.root, path))
         except OSError as error:
             self._leave_out(Kind.UNUSABLE, path, f"cannot be read: {_why(error)}")
             return None

@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NoReturn, TextIO
 
+from vixtui.data.silence import end_when_silent
 from vixtui.errors import DiskError, ExitCode, VixtuiError
 from vixtui.runs import events
 from vixtui.runs.directory import RunDirectory
@@ -91,23 +92,22 @@ def _train(run: RunDirectory, nproc: int | None, nodes: Nodes) -> int:
         print(f"error: {error.message}", file=sys.stderr)
         return error.exit_code
     try:
+        end_when_silent(lambda error: _say_last_word(run, error))
         failure = _failure_of(lambda: _train_or_lead(run, nproc, nodes, oom_killed), run)
         if failure is None:
             return ExitCode.OK
-        # The disk may be full, or the folder gone: then the exit code tells.
-        with (
-            suppress(OSError, DiskError),
-            closing(events.EventWriter(run.events_path)) as writer,
-        ):
-            writer.write(
-                events.Failed,
-                time.time(),
-                message=failure.message,
-                exit_code=int(failure.exit_code),
-            )
+        _say_last_word(run, failure)
         return failure.exit_code
     finally:
         release(run.lock_path)
+
+
+def _say_last_word(run: RunDirectory, failure: VixtuiError) -> None:
+    # The disk may be full, or the folder gone: then the exit code tells.
+    with suppress(OSError, DiskError), closing(events.EventWriter(run.events_path)) as writer:
+        writer.write(
+            events.Failed, time.time(), message=failure.message, exit_code=int(failure.exit_code)
+        )
 
 
 def _train_or_lead(run: RunDirectory, nproc: int | None, nodes: Nodes, oom_killed: bool) -> None:
@@ -161,6 +161,7 @@ def _work(run: RunDirectory) -> NoReturn:
     from vixtui.engine import agent
 
     agent.end_with_agent()
+    end_when_silent(agent.name_failure)
     failure = _failure_of(lambda: _train_with_others(run), run)
     if failure is not None:
         agent.name_failure(failure)

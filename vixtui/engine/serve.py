@@ -18,6 +18,7 @@ from typing import Any, TextIO
 import torch
 
 from vixtui.data.decode import decode
+from vixtui.data.silence import end_when_silent
 from vixtui.data.sources import DataSource, open_source
 from vixtui.data.split import Item, Labelled, Split
 from vixtui.data.store import open_store
@@ -196,6 +197,7 @@ def serve() -> int:
     out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     sys.stdout = sys.stderr
     server = Server(lambda message: _send(out, message))
+    end_when_silent(lambda error: _send(out, _error(error)))
     for question in _questions(sys.stdin):
         try:
             _send(out, {"type": "result", **server.answer(question)})
