@@ -188,7 +188,8 @@ def test_an_engine_without_memory_to_start_says_so(vixtui, monkeypatch):
 def test_a_preset_that_does_not_fit_exits_5(vixtui):
     result = vixtui(*QUICK, "--budget", "1MB")
     assert result.code == 5
-    assert "--budget" in result.err
+    assert "vit:tiny does not fit 1.00 MB" in result.err
+    assert "it needs --budget" in result.err
     assert list_runs() == []
 
 

@@ -55,11 +55,12 @@ def bench(
         measured_at=time.time(),
         rates=rates,
     )
+    if not json:
+        _print(calibration)  # also where it cannot be kept
     path = write_calibration(calibration)
     if json:
         output.print_json({**asdict(calibration), "path": str(path)})
         return
-    _print(calibration)
     output.print_line(f"kept in {path}; predicted times use it from now on")
 
 

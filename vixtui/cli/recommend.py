@@ -132,20 +132,23 @@ def require_fit(
             return candidate
     budget = question.budget
     nearest = min(candidates, key=lambda candidate: candidate.peak_bytes)
+    chosen = len(candidates) == 1
+    subject = f"{nearest.preset} does not fit" if chosen else "nothing fits"
+    what = f"{subject} {format_bytes(budget.bytes)}"
     if nearest.peak_bytes <= budget.bytes:
         raise DoesNotFitError(
-            f"nothing fits {format_bytes(budget.bytes)}: {nearest.remembered}",
-            where=nearest.preset,
+            f"{what}: {nearest.remembered}",
+            where=f"{budget.device}, {budget.source}",
             remedy="choose a smaller preset, smaller pictures or a larger --budget",
         )
     smaller = largest_pictures_that_fit(question, [entry.preset for entry in candidates], knowledge)
     raise DoesNotFitError(
-        f"nothing fits {format_bytes(budget.bytes)}",
+        what,
         where=f"{budget.device}, {budget.source}",
-        remedy=f"the nearest is {nearest.preset}, which needs --budget "
-        f"{budget_that_holds(nearest.peak_bytes)}; "
+        remedy=("it" if chosen else f"the nearest is {nearest.preset}, which")
+        + f" needs --budget {budget_that_holds(nearest.peak_bytes)}; "
         + (
-            f"with --image-size {smaller[0]}, {smaller[1]} would fit"
+            f"with --image-size {smaller[0]}, {'it' if chosen else smaller[1]} would fit"
             if smaller
             else "smaller pictures (--image-size) are not enough"
         ),

@@ -96,7 +96,7 @@ class VixtuiApp(App[None]):
     def _take_up(self, run: RunDirectory) -> None:
         if self.current_run is None and not self.starting:
             self.current_run = run
-            self.notify(f"{safe(run.id)} is still training: 2 shows it.", markup=False)
+            self.notify(f"{safe(run.id)} is still at work: 2 shows it.", markup=False)
 
     def _keep_house(self) -> None:
         self.warm_engine.close_if_idle()
