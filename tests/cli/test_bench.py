@@ -51,7 +51,9 @@ def test_a_measurement_that_makes_no_sense_keeps_the_earlier_one(vixtui, monkeyp
     assert kept() == before
 
 
-def test_a_home_that_cannot_be_written_is_one_line_below_what_was_measured(vixtui, monkeypatch, tmp_path):
+def test_a_home_that_cannot_be_written_is_one_line_below_what_was_measured(
+    vixtui, monkeypatch, tmp_path
+):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("VIXTUI_HOME", str(tmp_path / "file"))
     result = vixtui("bench")

@@ -69,6 +69,27 @@ def test_a_summary_holds_the_latest_figures(make_run):
     assert summary.started > 0
 
 
+def test_a_run_stopped_right_after_a_resume_keeps_its_time(make_run):
+    run = make_run("a-run")
+    log = e.EventWriter(run.events_path)
+    step = dict(
+        epoch=1.0, loss=1.0, accuracy=0.5, lr=0.1, grad_norm=1.0, images_per_second=1.0,
+        memory_bytes=1, progress=0.5, eta_seconds=1.0,
+    )  # fmt: skip
+    log.write(e.RunStarted, 100.0, pid=1, device="cpu", resumed_step=0)
+    log.write(e.StepDone, 119.0, step=1, **step)
+    log.write(e.EpochDone, 120.0, epoch=1, step=1, loss=1.0, accuracy=0.5, seconds=20.0)
+    log.write(e.RunStarted, 500.0, pid=1, device="cpu", resumed_step=1)
+    log.write(e.Stopped, 501.0, step=1, epoch=1)
+    log.close()
+    assert summarise(run, None, run.progress()).seconds == 20.0
+    log = e.EventWriter(run.events_path)
+    log.write(e.RunStarted, 600.0, pid=1, device="cpu", resumed_step=1)
+    log.write(e.StepDone, 607.0, step=2, **step)
+    log.close()
+    assert summarise(run, None, run.progress()).seconds == 27.0
+
+
 def test_events_in_words_are_safe_to_show():
     shown = event_text(e.Warned(seq=0, t=0.0, message="bad\x1b[2J"))
     assert shown == "warning: bad\\x1b[2J"

@@ -159,6 +159,14 @@ def test_pictures_that_cannot_be_used_are_not_looked_at_for_ever() -> None:
     assert ["looking at the pictures" in text for text in told] == [True, False]
 
 
+def test_a_run_out_of_memory_leads_to_the_first_tab() -> None:
+    progress = RunProgress()
+    progress.apply(e.Failed(seq=0, t=0.0, message="memory ran out", exit_code=5))
+    advice = story.advice("failed", progress, None)
+    assert advice is not None
+    assert advice.remedy.startswith("Press 1 for a smaller model")
+
+
 def test_log_lines_are_safe_to_show() -> None:
     line = story.log_line(e.Warned(seq=0, t=0.0, message="bad \x1b[2J name"))
     assert line is not None

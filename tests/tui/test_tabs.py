@@ -194,6 +194,7 @@ async def test_marked_runs_are_compared(make_app, until, shown, finished) -> Non
         assert "0.001" in text
         assert "0.002" in text
         assert "1■" in text
+        assert any("0.002" in line and "0.001" in line for line in text.splitlines())
         assert "token mixer" not in text
 
 

@@ -67,6 +67,19 @@ async def test_a_terminal_of_letters_gets_only_letters(make_app, until, shown, f
             assert rest <= set("…×‹›←→–")
 
 
+async def test_scroll_bars_on_a_terminal_of_letters_are_blank_cells(
+    make_app, until, shown, finished
+) -> None:
+    async with make_app(ascii=True, color=False).run_test(size=(60, 30)) as pilot:
+        pilot.app.current_run = finished
+        await pilot.press("3")
+        await until(pilot, lambda: "taken for" in shown(pilot))
+        for _ in range(3):  # thumbs between two cells
+            await pilot.press("right", "down")
+            await pilot.pause()
+            assert not {char for char in shown(pilot) if "▀" <= char <= "▟"}
+
+
 async def test_without_colour_nothing_is_lost_on_a_background(make_app, until, monkeypatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     async with make_app(color=False).run_test(size=(80, 24)) as pilot:

@@ -226,7 +226,9 @@ def _explain(error: Exception, run: RunDirectory) -> VixtuiError:
         return error
     if out_of_memory(error):
         return DoesNotFitError(
-            "memory ran out", where=run.id, remedy="choose a smaller --budget or --batch-size"
+            "memory ran out",
+            where=run.id,
+            remedy="choose a smaller preset, smaller pictures or a larger --budget",
         )
     if isinstance(error, OSError):
         return disk_error(error, run.path)

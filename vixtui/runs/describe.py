@@ -64,11 +64,17 @@ class RunSummary:
 
     @property
     def seconds(self) -> float | None:
-        """Time of the whole training, or of its latest session so far."""
-        if self.progress.finished is not None:
-            return self.progress.finished.seconds
-        step, started = self.progress.last_step, self.progress.started
-        return max(0.0, step.t - started.t) if step is not None and started is not None else None
+        """Time of the training so far; of an epoch that a stop cut in two, the latest part."""
+        progress = self.progress
+        if progress.finished is not None:
+            return progress.finished.seconds
+        step, started = progress.last_step, progress.started
+        if step is None or started is None:
+            return None
+        if not progress.epochs:
+            return max(0.0, step.t - started.t)
+        epoch = progress.epochs[-1]
+        return epoch.seconds + max(0.0, step.t - max(started.t, epoch.t))
 
 
 def summarise(run: RunDirectory, config: RunConfig | None, progress: RunProgress) -> RunSummary:

@@ -14,6 +14,7 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.reactive import reactive
 from textual.screen import Screen
+from textual.scrollbar import ScrollBar, ScrollBarRender
 from textual.worker import WorkerFailed
 
 from vixtui.errors import UsageError, VixtuiError
@@ -25,7 +26,7 @@ from vixtui.tui import choice
 from vixtui.tui.messages import OpenRun, StartTraining
 from vixtui.tui.screens.base import NARROW, TabScreen
 from vixtui.tui.screens.pick import PickScreen
-from vixtui.tui.theme import DARK, LIGHT, Terminal, this_terminal
+from vixtui.tui.theme import DARK, LIGHT, Terminal, WholeCellScrollBar, this_terminal
 from vixtui.tui.warm import WarmEngine
 from vixtui.tui.widgets.tab_bar import TABS
 
@@ -70,6 +71,7 @@ class VixtuiApp(App[None]):
         if not self.terminal.color:
             os.environ["NO_COLOR"] = "1"  # textual takes it out again
         super().__init__()
+        ScrollBar.renderer = WholeCellScrollBar if self.terminal.ascii else ScrollBarRender
         self.animation_level = "none"
         self.probe = probe
         self.warm_engine = WarmEngine()

@@ -8,6 +8,7 @@ from math import isfinite
 
 from textual.content import Content
 
+from vixtui.errors import ExitCode
 from vixtui.runs.config import RunConfig
 from vixtui.runs.describe import death_text, event_text, was_killed
 from vixtui.runs.events import Event
@@ -127,7 +128,10 @@ def advice(
         oom_killed: whether the kernel ended it for lack of memory.
     """
     if progress.failed is not None:
-        return Advice(safe(progress.failed.message), "Press r to try again from the last save.")
+        remedy = "Press r to try again from the last save."
+        if progress.failed.exit_code == ExitCode.DOES_NOT_FIT:
+            remedy = "Press 1 for a smaller model or more memory, or r to try again."
+        return Advice(safe(progress.failed.message), remedy)
     if state == "stopped":
         return Advice("Stopped; everything is saved.", "Press r to go on, or Enter for the test.")
     if state != "lost":

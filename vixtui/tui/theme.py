@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
+from typing import ClassVar
 
+from textual.scrollbar import ScrollBarRender
 from textual.theme import Theme
 
 # Okabe and Ito's colours, told apart by colour-blind people too.
@@ -39,6 +41,13 @@ LIGHT = Theme(
     panel="#dfe4e8",
     dark=False,
 )
+
+
+class WholeCellScrollBar(ScrollBarRender):
+    """A scroll bar of whole cells, for terminals without block characters."""
+
+    VERTICAL_BARS: ClassVar[list[str]] = [" "] * len(ScrollBarRender.VERTICAL_BARS)
+    HORIZONTAL_BARS: ClassVar[list[str]] = [" "] * len(ScrollBarRender.HORIZONTAL_BARS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
-from textual.widgets import DataTable, Static
+from textual.widgets import DataTable
 
 from vixtui.errors import VixtuiError
 from vixtui.paths import runs_dir
@@ -36,13 +36,15 @@ from vixtui.tui.screens.base import TabScreen
 from vixtui.tui.screens.dialogs import ChoiceDialog, PromptDialog
 from vixtui.tui.widgets.canvas import MARKS
 from vixtui.tui.widgets.chart import Chart, Curve
+from vixtui.tui.widgets.fit import fit
+from vixtui.tui.widgets.fluid import Fluid
 from vixtui.tui.widgets.row_table import Column, RowTable
 from vixtui.tui.widgets.series import Series
 
 _REFRESH_SECONDS = 2.0
 _MOST_MARKED = 6
 _TALL = 28
-_NAME, _CELL = 18, 22
+_NAME, _CELL = 18, 8
 _LABELS = {
     "data.train": "train pictures",
     "data.validation": "val. pictures",
@@ -115,7 +117,7 @@ Marked runs are compared: their validation curves, and the settings in which the
                 id="compare-chart",
             )
             with VerticalScroll(id="compare-table", can_focus=False):
-                yield Static(id="compare-text", markup=False)
+                yield Fluid(id="compare-text")
 
     def on_mount(self) -> None:
         """Keep the list fresh while it is shown."""
@@ -183,7 +185,7 @@ Marked runs are compared: their validation curves, and the settings in which the
         self.query_one("#compare-chart", Chart).show(
             [Curve(str(number), _validation(entry)) for number, entry in enumerate(shown, start=1)]
         )
-        self.query_one("#compare-text", Static).update(_comparison(shown))
+        self.query_one("#compare-text", Fluid).show(partial(_comparison, shown))
 
     def _summary(self, run: RunDirectory | None) -> RunSummary | None:
         return next((entry for entry in self.summaries if entry.run == run), None)
@@ -281,11 +283,15 @@ def _validation(summary: RunSummary) -> Series:
     return series
 
 
-def _comparison(summaries: Sequence[RunSummary]) -> Content:
+def _comparison(summaries: Sequence[RunSummary], width: int) -> Content:
     """Return the runs' results and the settings in which they differ, side by side.
 
     Of a single run all settings are returned.
+
+    Args:
+        width: in cells, shared out to the runs.
     """
+    cell = max(_CELL, (width - _NAME) // max(1, len(summaries)))
     configs = [summary.config for summary in summaries if summary.config is not None]
     rows = [
         ("validation", [format_percent(summary.best) for summary in summaries]),
@@ -298,11 +304,11 @@ def _comparison(summaries: Sequence[RunSummary]) -> Content:
         for number, summary in enumerate(summaries, start=1)
     ]
     if len(summaries) > 1:
-        head = "".join(f"{number:<{_CELL}}" for number in range(1, len(summaries) + 1))
+        head = "".join(f"{number:<{cell}}" for number in range(1, len(summaries) + 1))
         lines += [Content(""), Content.styled(f"{'':<{_NAME}}{head}", "bold")]
     for name, values in rows:
-        cells = "".join(f"{safe(value, _CELL - 1):<{_CELL}}" for value in values)
-        lines.append(Content.assemble((f"{name[: _NAME - 1]:<{_NAME}}", "bold"), cells))
+        cells = "".join(f"{fit(safe(value), cell - 1)} " for value in values)
+        lines.append(Content.assemble((f"{fit(name, _NAME - 1)} ", "bold"), cells))
     return Content("\n").join(lines)
 
 
