@@ -83,6 +83,10 @@ FILES: dict[str, tuple[Callable[[], bytes], str]] = {
     "length 2^63": (lambda: struct.pack("<Q", 2**63) + b"{}" * 50, "damaged"),
     "length beyond the file": (lambda: struct.pack("<Q", 500) + b"{}" * 50, "damaged"),
     "5 MB header": (lambda: container(b'{"a":"' + b" " * 5_000_000 + b'"}'), "header is too large"),
+    "101 MB header": (
+        lambda: struct.pack("<Q", 101_000_000) + bytes(101_000_000),
+        "header is too large",
+    ),
     "not JSON": (lambda: container(b"not JSON at all"), "damaged header"),
     "not UTF-8": (lambda: container(b'{"\xff\xfe": 1}'), "damaged header"),
     "a list": (lambda: container(b"[1, 2, 3]"), "damaged header"),
@@ -132,6 +136,10 @@ FILES: dict[str, tuple[Callable[[], bytes], str]] = {
     "offset past end": (lambda: tensor(data_offsets=[68, 72]), "do not fill"),
     "offsets reversed": (lambda: tensor(data_offsets=[68, 64]), "does not fit its place"),
     "offsets overlap": (lambda: tensor(data_offsets=[60, 64]), "do not fill"),
+    "offsets leave a hole": (
+        lambda: tensor(data_offsets=[68, 72], data=bytes(72)),
+        "do not fill",
+    ),
     "offsets are texts": (lambda: tensor(data_offsets=["64", "68"]), "damaged header"),
     "wrong size": (lambda: tensor(shape=[2]), "does not fit its place"),
     "trailing bytes": (lambda: weights(data=DATA + bytes(1)), "do not fill"),
@@ -141,6 +149,10 @@ FILES: dict[str, tuple[Callable[[], bytes], str]] = {
     "weights are endless": (lambda: numbers(-math.inf), "not finite"),
     "half precision": (
         lambda: tensor(dtype="F16", data_offsets=[64, 66], data=DATA[:66]),
+        "not in single precision",
+    ),
+    "bfloat16": (
+        lambda: tensor(dtype="BF16", data_offsets=[64, 66], data=DATA[:66]),
         "not in single precision",
     ),
     "no metadata": (lambda: container(json.dumps(TENSORS).encode()), "not a vixtui model"),

@@ -6,49 +6,34 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
-import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from picture_corpus import FINE, ODD, UNUSABLE
+from picture_corpus import ODD, UNUSABLE
 from pseudo_terminal import run_on_a_terminal
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX file system")
 
 
-@pytest.mark.parametrize("case", UNUSABLE)
-def test_an_unusable_file_is_named_and_strict_stops(vixtui, pictures, case):
-    name, content, reason = UNUSABLE[case]
-    (pictures / "train" / "cat" / name).write_bytes(content())
+def test_without_strict_unusable_files_are_named_and_no_error(vixtui, pictures):
+    for number, (name, content, _) in enumerate(UNUSABLE.values()):
+        (pictures / "train" / "cat" / f"{number}{name}").write_bytes(content())
 
     result = vixtui("check", str(pictures))
-    assert result.code == 0
-    [row] = [line for line in result.out.splitlines() if f"train/cat/{name}" in line]
-    assert row.startswith(("unusable", "format"))
-    assert any(words in row for words in reason.split("|"))
-    assert result.out.splitlines()[-2].startswith("1 problem: 1 ")
-    assert result.err == ""
+    assert (result.code, result.err) == (0, "")
+    rows = [line for line in result.out.splitlines() if line.startswith(("unusable", "format"))]
+    assert len(rows) == len(UNUSABLE)
+    assert f"{len(UNUSABLE)} problems: " in result.out
+    assert "72 of them usable" in result.out
 
     result = vixtui("check", str(pictures), "--strict")
     assert result.code == 3
-    assert result.err.startswith("error: 1 problem: 1 ")
-    assert str(pictures) in result.err
-    assert result.err.count("\n") == 1
-
-
-@pytest.mark.parametrize("case", ODD)
-def test_an_odd_file_is_named_and_used(vixtui, pictures, case):
-    name, content, kind, reason = ODD[case]
-    (pictures / "train" / "cat" / name).write_bytes(content())
-
-    result = vixtui("check", str(pictures), "--strict")
-    assert (result.code, result.err) == (0, "")
-    rows = [line for line in result.out.splitlines() if f"train/cat/{name}" in line]
-    assert any(row.startswith(kind) and reason in row for row in rows)
-    assert "0 problems" in result.out
+    assert re.fullmatch(
+        rf"error: {len(UNUSABLE)} problems: .* \({re.escape(str(pictures))}\).*\n", result.err
+    )
 
 
 RESOURCES = """
@@ -81,75 +66,22 @@ def test_no_file_takes_much_time_or_memory(tmp_path):
     assert peak < 200_000_000
 
 
-@pytest.mark.parametrize("case", FINE)
-def test_what_is_in_order_is_not_mentioned(vixtui, pictures, case):
-    name, content = FINE[case]
-    (pictures / "train" / "cat" / name).write_bytes(content())
-
-    result = vixtui("check", str(pictures), "--strict")
-    assert (result.code, result.err) == (0, "")
-    assert "nothing to complain about" in result.out
-
-
-def make_special(cat: Path, what: str) -> str:
-    """Put something that is no file into a class folder; return the words that tell of it."""
-    entry = cat / "odd.jpg"
-    match what:
-        case "FIFO":
-            os.mkfifo(entry)
-            return "not a regular file but a pipe (FIFO)"
-        case "socket":
-            here = os.getcwd()
-            os.chdir(cat)  # a socket's path may not be long
-            with socket.socket(socket.AF_UNIX) as end:
-                end.bind("odd.jpg")
-            os.chdir(here)
-            return "not a regular file but a socket"
-        case "device":
-            entry.symlink_to("/dev/zero")
-            return "not a regular file but a device"
-        case "broken link":
-            entry.symlink_to(cat / "nowhere")
-            return "a link that leads nowhere"
-        case "link to itself":
-            entry.symlink_to(entry)
-            return "a link that leads nowhere, or to itself"
-        case "loop":
-            entry.symlink_to(cat.parent)
-            return "a link to a folder that is counted already: train"
-        case _:
-            entry.symlink_to(cat)
-            return "a link to a folder that is counted already: train/cat"
-
-
 @posix
-@pytest.mark.parametrize(
-    "what",
-    ["FIFO", "socket", "device", "broken link", "link to itself", "loop", "link to its folder"],
-)
-def test_what_is_no_regular_file_is_named_and_left_alone(vixtui, pictures, what):
-    words = make_special(pictures / "train" / "cat", what)
-
-    result = vixtui("check", str(pictures))
-    assert result.code == 0
-    [row] = [line for line in result.out.splitlines() if "train/cat/odd.jpg" in line]
-    assert row.startswith("unusable")
-    assert words in row
-    assert "72, 72 of them usable" in result.out
-    assert vixtui("check", str(pictures), "--strict").code == 3
-
-
-@posix
-def test_files_and_folders_without_permission_are_named(vixtui, pictures):
+def test_files_and_folders_without_permission_are_named(pictures):
     (pictures / "train" / "cat" / "0.png").chmod(0)
     (pictures / "train" / "dog" / "more").mkdir(mode=0)
-    if os.access(pictures / "train" / "cat" / "0.png", os.R_OK):
-        pytest.skip("root reads all")
+    command = [sys.executable, "-m", "vixtui", "check", str(pictures)]
+    if os.geteuid() == 0:  # who may read all, unless that is given up
+        if not shutil.which("setpriv"):
+            pytest.skip("root reads all")
+        command[:0] = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]
 
-    out = vixtui("check", str(pictures)).out
-    assert "train/cat/0.png" in out
-    assert "train/dog/more" in out
-    assert out.count("Permission denied") == 2
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "train/cat/0.png" in done.stdout
+    assert "train/dog/more" in done.stdout
+    assert done.stdout.count("Permission denied") == 2
+    assert "71 of them usable" in done.stdout
 
 
 HOSTILE = [

@@ -6,15 +6,11 @@ import json
 import os
 import shutil
 import sys
-import unicodedata
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from picture_corpus import draw, encoded
 from PIL import Image
-
-from vixtui.data import folder as folder_room
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX file system")
 
@@ -77,132 +73,6 @@ def test_a_drawn_split_is_checked_for_leaks(vixtui, tmp_path):
 
     kinds = {kind for kind, _, _ in found(vixtui, tmp_path / "all")}
     assert kinds == {"leak", "duplicate"}
-
-
-def add_class(root: Path, name: str, *parts: str, count: int = 12) -> None:
-    for part in parts:
-        (root / part / name).mkdir(parents=True, exist_ok=True)
-        for number in range(count):
-            draw(number, len(name), len(part) + ord(name[0])).save(
-                root / part / name / f"x{number}.png"
-            )
-
-
-@pytest.mark.parametrize(
-    ("change", "expected", "code"),
-    [
-        (lambda root: (root / "train" / "ant").mkdir(), "class ant no pictures to train on", 3),
-        (lambda root: add_class(root, "ant", "train"), "class ant no pictures in test", 3),
-        (lambda root: add_class(root, "ant", "train", "test"), "class ant no pictures in val", 3),
-        (
-            lambda root: [path.write_text("x") for path in (root / "test/cat").iterdir()],
-            "class cat no usable pictures in test",
-            3,
-        ),
-        (lambda root: add_class(root, "ant", "test"), "misplaced test/ant/x0.png in test", 3),
-        (lambda root: add_class(root, "ant", "other"), "misplaced other beside train", 3),
-        (lambda root: draw(1, 2, 3).save(root / "a.png"), "misplaced a.png outside", 3),
-        (lambda root: draw(1, 2, 3).save(root / "val/a.png"), "misplaced val/a.png outside", 3),
-        (
-            lambda root: add_class(root, "ant", "train", "val", "test", count=1),
-            "few ant only 1 to train on",
-            0,
-        ),
-        (
-            lambda root: add_class(root, "ant", "train", "val", "test", count=60),
-            "imbalance cat 12 to train on, 60 of ant",
-            0,
-        ),
-        (lambda root: add_class(root, "Cat", "train", "val", "test"), "class cat differs", 3),
-        (lambda root: os.link(root / "val/cat/0.png", root / "a.png"), "duplicate a.png a link", 0),
-        (lambda root: (root / "notes.txt").touch(), "ignored notes.txt not a picture", 0),
-    ],
-)
-def test_odd_class_folders_are_named(vixtui, pictures, change, expected, code):
-    change(pictures)
-
-    result = vixtui("check", str(pictures), "--strict")
-    assert any(" ".join(line.split()).startswith(expected) for line in result.out.splitlines())
-    assert result.code == code
-
-
-@posix
-def test_class_names_that_only_look_the_same_are_told(vixtui, pictures):
-    for form in ("NFC", "NFD"):
-        add_class(pictures, unicodedata.normalize(form, "é"), "train", "val", "test")
-
-    assert ("class", "é", unicodedata.normalize("NFD", "é")) in found(vixtui, pictures)
-
-
-@pytest.mark.parametrize(
-    "layout", ["empty", "flat", "one class", "all unusable", "a class all unusable", "too many"]
-)
-def test_a_folder_that_teaches_nothing_exits_3_with_one_line(
-    vixtui, tmp_path, pictures, layout, monkeypatch
-):
-    root = tmp_path / "other"
-    root.mkdir()
-    match layout:
-        case "flat":
-            draw(1, 2, 3).save(root / "a.png")
-        case "one class":
-            shutil.copytree(pictures / "train" / "cat", root / "cat")
-        case "all unusable" | "a class all unusable":
-            shutil.copytree(pictures / "train", root, dirs_exist_ok=True)
-            for path in root.glob("cat/*" if layout.startswith("a class") else "*/*"):
-                path.write_text("text")
-        case "too many":
-            shutil.copytree(pictures / "train", root, dirs_exist_ok=True)
-            monkeypatch.setattr(folder_room, "_MAX_CLASSES", 1)
-
-    result = vixtui("check", str(root))
-    assert result.code == 3
-    assert result.err.startswith("error: ")
-    assert result.err.count("\n") == 1
-    assert str(root) in result.err
-
-
-MISSING = "no such folder"
-FOLDERS: dict[str, tuple[Callable[[Path], object], int, str]] = {
-    "missing": (lambda root: shutil.rmtree(root), 2, MISSING),
-    "a file": (lambda root: (shutil.rmtree(root), root.write_text("x")), 2, "a file, not a folder"),
-    "no val": (lambda root: shutil.rmtree(root / "val"), 0, "nothing to complain about"),
-    "no test": (lambda root: shutil.rmtree(root / "test"), 0, "nothing to complain about"),
-    "class folders alone": (
-        lambda root: [shutil.rmtree(root / part) for part in ("val", "test")],
-        0,
-        "cat only 9 to train on",
-    ),
-    "read-only": (lambda root: (root / "train/cat").chmod(0o500), 0, "nothing to complain about"),
-    "a class with a space": (
-        lambda root: add_class(root, "big cat", "train", "val", "test"), 0, "3, with 12 to 12",
-    ),
-    "a hidden folder": (
-        lambda root: add_class(root, ".cache", "train"), 0, "2, with 12 to 12",
-    ),
-    "a folder of another system": (
-        lambda root: add_class(root, "__MACOSX", "train"), 0, "2, with 12 to 12",
-    ),
-    "one picture in a class": (
-        lambda root: add_class(root, "ant", "train", count=1), 0, "ant only 1 to train on",
-    ),
-    "two classes with one picture": (
-        lambda root: shutil.copy(root / "train/cat/3.png", root / "train/dog/same.png"),
-        3,
-        "in dog, the same file as train/cat/3.png in cat",
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("case", FOLDERS)
-def test_every_folder_of_the_corpus_has_its_line_and_exit_code(vixtui, pictures, case):
-    change, code, words = FOLDERS[case]
-    change(pictures)
-
-    result = vixtui("check", str(pictures), "--strict")
-    assert result.code == code
-    assert words in " ".join((result.out + result.err).split())
-    assert result.err.count("\n") == (1 if code else 0)
 
 
 @posix

@@ -62,15 +62,26 @@ def change(weights: dict[str, torch.Tensor], kind: str) -> dict[str, torch.Tenso
             return {name: value for name, value in weights.items() if name != "head.weight"}
         case "surplus":
             return weights | {"more": torch.zeros(1)}
+        case "renamed":
+            return {f"module.{name}": value for name, value in weights.items()}
+        case "another architecture":
+            return dict(build(card("hybrid-vin:tiny").model).state_dict())
     return weights | {"head.weight": head}
 
 
-@pytest.mark.parametrize("kind", ["not finite", "wrong shape", "wrong type", "missing", "surplus"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "not finite", "wrong shape", "wrong type", "missing", "surplus", "renamed",
+        "another architecture",
+    ],
+)  # fmt: skip
 def test_tensors_that_do_not_belong_are_refused(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     save_weights(path, change(dict(build(card().model).state_dict()), kind), card())
     with pytest.raises(WeightsError) as caught:
         load_weights(path)
+    assert caught.value.exit_code == 4
     assert path.name in caught.value.message
     assert "\n" not in caught.value.message
 
