@@ -99,7 +99,7 @@ class Loop:
         return command != "stop"
 
     def _step(self, chosen: torch.Tensor, following: torch.Tensor, progress: float) -> None:
-        recipe, state = self._recipe, self._state
+        recipe, state, started = self._recipe, self._state, time.perf_counter()
         self._setup.learner.mixing = progress < recipe.mix_until
         update = self._rescue.accumulate(chosen, following)
         if update is None:
@@ -118,6 +118,7 @@ class Loop:
             epoch=state.step / self._setup.epoch_steps,
             lr=lr,
             progress=progress,
+            seconds=time.perf_counter() - started,
             device=self._setup.device,
             elapsed_seconds=self._clock.elapsed(),
         )

@@ -26,7 +26,7 @@ class Reporter:
         self._writer = writer
         self._warnings = 0
         self._window: list[Update] = []
-        self._window_started = time.perf_counter()
+        self._window_seconds = 0.0
         self._first: tuple[float, float] | None = None
 
     def write(self, kind: type[events.Event], **values: object) -> None:
@@ -50,15 +50,21 @@ class Reporter:
         epoch: float,
         lr: float,
         progress: float,
+        seconds: float,
         elapsed_seconds: float,
         device: torch.device,
     ) -> None:
-        """Take in one update; report the window's means when it is full."""
-        now = time.perf_counter()
+        """Take in one update; report the window's means when it is full.
+
+        Args:
+            seconds: what the update took; pauses, validations and saves between two are not speed.
+            elapsed_seconds: of the whole run.
+        """
         if self._first is None:
             self._first = (progress, elapsed_seconds)
         self._window.append(update)
-        if now - self._window_started < _WINDOW_SECONDS:
+        self._window_seconds += seconds
+        if self._window_seconds < _WINDOW_SECONDS:
             return
         images = sum(update.images for update in self._window)
         self.write(
@@ -69,12 +75,12 @@ class Reporter:
             accuracy=sum(update.correct.item() for update in self._window) / images,
             lr=lr,
             grad_norm=self._window[-1].grad_norm.item(),
-            images_per_second=images / (now - self._window_started),
+            images_per_second=images / self._window_seconds,
             memory_bytes=peak_memory_bytes(device),
             progress=min(1.0, progress),
             eta_seconds=self._eta(progress, elapsed_seconds),
         )
-        self._window, self._window_started = [], now
+        self._window, self._window_seconds = [], 0.0
 
     def _eta(self, progress: float, elapsed_seconds: float) -> float:
         """Seconds to the end at the pace since this session's first step."""
