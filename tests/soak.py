@@ -1,0 +1,82 @@
+"""What takes too long for every day: deaths of runs, damaged inputs, inputs that reach new code.
+
+    python tests/soak.py
+
+Says of each what was done and what was found; whatever failed is shown in full.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+PYTEST = ("-m", "pytest", "-v", "-n", "2", "--hypothesis-profile=soak")
+DEATHS_A_RUN = 20
+# Tests of readers that take any number of examples.
+READERS = (
+    "tests/runs", "tests/engine/test_state.py", "tests/test_presets.py", "tests/test_units.py",
+    "tests/test_text.py", "tests/test_errors.py",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Part:
+    """One kind of trouble.
+
+    Args:
+        title: for people.
+        arguments: of Python.
+        done: says from what was printed how much was done.
+    """
+
+    title: str
+    arguments: tuple[str, ...]
+    done: Callable[[str], str]
+
+
+def deaths(printed: str) -> str:
+    runs = len(re.findall(r"PASSED .*test_twenty_deaths", printed))
+    return f"{runs} runs, each with {DEATHS_A_RUN} deaths: the same weights, bit for bit"
+
+
+def damaged_inputs(printed: str) -> str:
+    examples = [int(found) for found in re.findall(r"(\d+) passing", printed)]
+    tests = len(set(re.findall(r"^(tests/\S+::\S+):$", printed, re.MULTILINE)))
+    return f"{sum(examples):,} inputs for {tests} tests"
+
+
+def inputs_by_coverage(printed: str) -> str:
+    return "; ".join(printed.splitlines())
+
+
+PARTS = (
+    Part("deaths", (*PYTEST, "tests/engine/test_survival.py"), deaths),
+    Part("damaged inputs", (*PYTEST, "--hypothesis-show-statistics", *READERS), damaged_inputs),
+    Part("inputs by coverage", ("tests/fuzz/readers.py",), inputs_by_coverage),
+)
+
+
+def main() -> int:
+    """Go through all parts; return 1 if anything was found."""
+    found = False
+    for part in PARTS:
+        print(f"{part.title}: …", flush=True)
+        started = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, *part.arguments], capture_output=True, text=True, errors="replace"
+        )
+        minutes = (time.monotonic() - started) / 60
+        if done.returncode:
+            found = True
+            print(done.stdout + done.stderr)
+        verdict = "FAILED, see above" if done.returncode else "nothing found"
+        print(f"{part.title}: {part.done(done.stdout)}; {verdict}; {minutes:.0f} min", flush=True)
+    return int(found)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
