@@ -6,7 +6,10 @@ import errno
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,10 +18,11 @@ from PIL import Image
 from torch import Tensor
 
 from vixtui.data import cache, cache_folder, store, tensors
+from vixtui.data.cache import as_json
 from vixtui.data.cache_folder import SUFFIX, cache_files, clear_cache
 from vixtui.data.sources import open_source
 from vixtui.data.split import Item
-from vixtui.data.store import Batch, Mapped, Streamed, open_store
+from vixtui.data.store import Batch, Mapped, Store, Streamed, Team, open_store
 from vixtui.errors import DataError
 from vixtui.hardware.machine import Figure
 from vixtui.planning.start import data_config
@@ -222,6 +226,43 @@ def test_a_full_disk_costs_the_cache_and_one_warning(folder, monkeypatch, moment
     assert "no cache of decoded pictures" in line
     assert "the disk is full" in line
     assert not any(path.is_file() for path in cache_folder.cache_dir().rglob("*"))
+
+
+@pytest.mark.parametrize("room", [True, False])
+def test_processes_of_a_machine_decode_each_picture_once_for_all(
+    folder, decoded, monkeypatch, room
+) -> None:
+    (folder / "cat" / "000.png").write_text("no picture")
+    if not room:
+        monkeypatch.setattr(cache, "disk_free", lambda _: Figure(0, "test"))
+    data, items = every(str(folder))
+    barrier, given, told = threading.Barrier(3), [b""] * 3, []
+
+    def exchange(index: int, content: bytes) -> list[bytes]:
+        given[index] = content
+        barrier.wait(60)
+        found = list(given)
+        barrier.wait(60)
+        return found
+
+    def open_as(index: int) -> Store:
+        team = Team(index, 3, partial(exchange, index))
+        return open_store(data, items, threads=2, use_cache=True, warn=told.append, team=team)
+
+    with ThreadPoolExecutor(3) as processes:
+        stores = list(processes.map(open_as, range(3)))
+
+    assert sorted(decoded) == sorted(items)
+    assert len(told) == (not room)
+    usable = [item for item in items if item != "cat/000.png"]
+    for opened_one in stores:
+        assert {item: as_json(known) for item, known in opened_one.known.items()} == {
+            item: as_json(known) for item, known in stores[0].known.items()
+        }
+        assert isinstance(opened_one.known["cat/000.png"], DataError)
+        images = opened_one.images(usable)
+        assert isinstance(images, Mapped if room else Streamed)
+        assert torch.equal(images[:], stores[0].images(usable)[:])
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such permissions")

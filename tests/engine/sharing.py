@@ -52,10 +52,17 @@ def share(rank: int, size: int, folder: Path) -> None:
             "grad_norm": update.grad_norm,
             "gathered": group.gather(rows[group.rows(UNEVEN)], UNEVEN),
             "largest": torch.tensor(group.largest([rank, -rank])),
+            "exchanged": torch.tensor(list(b"".join(exchange(group)))),
             "decided": torch.tensor(group.decide(rank + 5)),
         },
         folder / f"{size}-{rank}.safetensors",
     )
+
+
+def exchange(group: Group) -> list[bytes]:
+    """Let the processes give each other texts of different length, and nothing."""
+    assert group.exchange_here(b"") == [b""] * group.local_size
+    return group.exchange_here(b"once " if group.first else b"and again")
 
 
 if __name__ == "__main__":

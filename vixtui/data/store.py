@@ -5,18 +5,26 @@ Both give the same bytes, and neither keeps more than a few batches in memory.
 
 from __future__ import annotations
 
+import json
 import mmap
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from vixtui.data.cache import CacheWriter, Known, cache_path, open_cache, writing
+from vixtui.data.cache import (
+    CacheWriter,
+    Known,
+    as_json,
+    cache_path,
+    from_json,
+    open_cache,
+    writing,
+)
 from vixtui.data.decode import to_tensor
 from vixtui.data.split import Item
 from vixtui.data.tensors import Images, Rows, load_picture
@@ -130,6 +138,24 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class Team:
+    """Processes of a machine that open the same pictures: each decodes a part for all.
+
+    Args:
+        index: this one's; the first writes the cache.
+        size: how many.
+        exchange: returns the bytes of each, in order; all call it equally often.
+    """
+
+    index: int
+    size: int
+    exchange: Callable[[bytes], list[bytes]]
+
+
+ALONE = Team(0, 1, lambda content: [content])
+
+
+@dataclass(frozen=True, slots=True)
 class Store:
     """All pictures of a run.
 
@@ -150,8 +176,7 @@ def open_store(
     use_cache: bool,
     warn: Callable[[str], None],
     within: Sequence[Item] = (),
-    known: Mapping[Item, Known] | None = None,
-    on_progress: Callable[[], object] = lambda: None,
+    team: Team = ALONE,
 ) -> Store:
     """Look through some pictures, which decodes each once unless the cache has it.
 
@@ -162,25 +187,23 @@ def open_store(
         use_cache: read and write the cache.
         warn: told one line, safe to show, when the cache cannot be written.
         within: all pictures of a run of which these are a part: its cache is read if it is there.
-        known: what another process has found out about them; then none is decoded here.
-        on_progress: called time and again while pictures are decoded.
+        team: the processes of this machine that open the same pictures now.
     """
     ordered = _ordered(items)
-    if use_cache and ordered:
-        for some in filter(None, (_ordered(within), ordered)):
-            if found := _cached(cache_path(data, some), data, some):
-                return found
-    if known is None:
-        decoded = _decoded(data, ordered, threads, on_progress)
-        if use_cache and ordered:
-            path = cache_path(data, ordered)
-            looked_at = _write_cache(path, data, len(ordered), decoded, warn)
-            if found := _cached(path, data, ordered):
-                return found
-        else:
-            looked_at = [entry for _, part in decoded for entry in part]
-        known = dict(zip(ordered, looked_at, strict=True))
-    return Store(known, lambda chosen: Streamed(data, chosen, threads))
+    use_cache = use_cache and bool(ordered)
+    found = _cached(data, _ordered(within)) or _cached(data, ordered) if use_cache else None
+    if all(team.exchange(b"found" if found else b"")) and found:
+        return found
+    decoded = _decoded_by(team, data, ordered, threads)
+    if use_cache and team.index == 0:
+        known = _write_cache(data, ordered, decoded, warn)
+    else:
+        known = [entry for _, part in decoded for entry in part]
+    team.exchange(b"")  # what the first has written is there
+    found = _cached(data, ordered) if use_cache else None
+    return found or Store(
+        dict(zip(ordered, known, strict=True)), lambda chosen: Streamed(data, chosen, threads)
+    )
 
 
 def _ordered(items: Sequence[Item]) -> list[Item]:
@@ -191,8 +214,11 @@ def _row_bytes(data: DataConfig) -> int:
     return data.in_channels * data.image_height * data.image_width
 
 
-def _cached(path: Path, data: DataConfig, ordered: Sequence[Item]) -> Store | None:
-    """Return the pictures of a cache file, if there is a sound one."""
+def _cached(data: DataConfig, ordered: Sequence[Item]) -> Store | None:
+    """Return pictures from their cache file, if there is a sound one."""
+    if not ordered:
+        return None
+    path = cache_path(data, ordered)
     found = open_cache(path, count=len(ordered), row_bytes=_row_bytes(data))
     if found is None:
         return None
@@ -206,17 +232,18 @@ def _cached(path: Path, data: DataConfig, ordered: Sequence[Item]) -> Store | No
     return Store(dict(zip(ordered, found.known, strict=True)), mapped)
 
 
-_Decoded = Iterator[tuple[bytes, list[Known]]]
+_Decoded = tuple[bytes, list[Known]]
+"""Some pictures one after the other: their rows, and what is known of them."""
 
 
 def _write_cache(
-    path: Path,
     data: DataConfig,
-    count: int,
-    decoded: _Decoded,
+    items: Sequence[Item],
+    decoded: Iterator[_Decoded],
     warn: Callable[[str], None],
 ) -> Sequence[Known]:
     """Put decoded pictures into a new cache file; without room for it, only decode them."""
+    path = cache_path(data, items)
     known: list[Known] = []
 
     def give_up(error: OSError) -> None:
@@ -232,7 +259,7 @@ def _write_cache(
         writer.finish()
 
     try:
-        with writing(path, data.source, count * _row_bytes(data)) as writer:
+        with writing(path, data.source, len(items) * _row_bytes(data)) as writer:
             write(writer)
     except OSError as error:
         give_up(error)
@@ -241,12 +268,37 @@ def _write_cache(
     return known
 
 
-def _decoded(
-    data: DataConfig, items: Sequence[Item], threads: int, on_progress: Callable[[], object]
-) -> _Decoded:
-    """Yield some pictures after the others, in order: their bytes and what is known of them."""
+def _decoded_by(
+    team: Team, data: DataConfig, items: Sequence[Item], threads: int
+) -> Iterator[_Decoded]:
+    """Yield all pictures in order, of which each process of a team decodes its chunks."""
+    chunks = [items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK)]
+    mine = _decoded(data, chunks[team.index :: team.size], threads)
+    if team.size == 1:
+        yield from mine
+        return
+    for _ in range(0, len(chunks), team.size):
+        part = next(mine, None)
+        for content in team.exchange(_packed(*part) if part else b""):
+            if content:
+                yield _unpacked(content)
 
-    def decode_some(some: Sequence[Item]) -> tuple[bytes, list[Known]]:
+
+def _packed(rows: bytes, known: Sequence[Known]) -> bytes:
+    return json.dumps(list(map(as_json, known))).encode("ascii") + b"\n" + rows
+
+
+def _unpacked(content: bytes) -> _Decoded:
+    known, _, rows = content.partition(b"\n")
+    return rows, list(map(from_json, json.loads(known)))
+
+
+def _decoded(
+    data: DataConfig, chunks: Iterable[Sequence[Item]], threads: int
+) -> Iterator[_Decoded]:
+    """Yield one chunk of pictures after the other."""
+
+    def decode_some(some: Sequence[Item]) -> _Decoded:
         rows: list[bytes] = []
         known: list[Known] = []
         for item in some:
@@ -259,13 +311,11 @@ def _decoded(
                 known.append(error)
         return b"".join(rows), known
 
-    waiting: deque[Future[tuple[bytes, list[Known]]]] = deque()
+    waiting: deque[Future[_Decoded]] = deque()
     with ThreadPoolExecutor(max(1, threads)) as pool:
-        for start in range(0, len(items), _CHUNK):
-            waiting.append(pool.submit(decode_some, items[start : start + _CHUNK]))
+        for chunk in chunks:
+            waiting.append(pool.submit(decode_some, chunk))
             if len(waiting) > _CHUNKS_AHEAD * threads:
                 yield waiting.popleft().result()
-                on_progress()
         while waiting:
             yield waiting.popleft().result()
-            on_progress()

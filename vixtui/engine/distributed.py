@@ -12,19 +12,16 @@ What a process decides by its clock or by what it is asked, the first decides fo
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from math import inf
-from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]
-
-T = TypeVar("T")
 
 # Others wait so long for one that validates, or does its part of anything, more slowly.
 _TIMEOUT = timedelta(minutes=10)
@@ -44,6 +41,7 @@ class Group:
         rank: 0 is the first process, which alone writes into the run's directory.
         size: processes on all machines.
         local_rank, local_size: the same on this machine.
+        here: the processes of this machine to torch, if there are others.
 
     Raises:
         PeerLostError: from every method that communicates, when another process is gone.
@@ -53,6 +51,7 @@ class Group:
     size: int = 1
     local_rank: int = 0
     local_size: int = 1
+    here: dist.ProcessGroup | None = None
 
     @property
     def first(self) -> bool:
@@ -94,45 +93,33 @@ class Group:
         _reduce(whole, dist.ReduceOp.SUM)
         return whole
 
-    def once_a_machine(self, work: Callable[[Callable[[], object]], T]) -> T | None:
-        """Do `work` in the first process of each machine; the others wait, for hours if needed.
-
-        Args:
-            work: is given a function that it calls at least every few minutes, to be waited for.
-
-        Returns:
-            What it returned, in the process that did it.
-        """
-        result = work(lambda: self.largest([1])) if self.local_rank == 0 else None
-        while self.largest([0])[0]:
-            pass
-        return result
-
     def hand_out(self, content: bytes) -> bytes:
         """Return the bytes of the first process."""
-        return self._bytes_of(0, content)
-
-    def hand_out_here(self, content: bytes) -> bytes:
-        """Return the bytes of the first process of this machine."""
-        every = [self._bytes_of(rank, content) for rank in range(self.size)]
-        return every[self.rank - self.local_rank]
-
-    def _bytes_of(self, rank: int, content: bytes) -> bytes:
-        length = int(self.largest([len(content) if self.rank == rank else 0])[0])
-        tensor = torch.empty(length, dtype=torch.uint8)
-        if self.rank == rank and length:
-            tensor = torch.frombuffer(bytearray(content), dtype=torch.uint8)
-        self._copy_from(rank, [tensor])
+        tensor = _as_tensor(content if self.first else bytes(int(self.decide(len(content)))))
+        self.copy_from_first([tensor])
         return tensor.numpy().tobytes()
+
+    def exchange_here(self, content: bytes) -> list[bytes]:
+        """Return the bytes of each process of this machine, in order; no other one takes part."""
+        if self.local_size == 1:
+            return [content]
+        lengths = torch.zeros(self.local_size, dtype=torch.int64)
+        lengths[self.local_rank] = len(content)
+        _reduce(lengths, dist.ReduceOp.SUM, self.here)
+        parts = [
+            _as_tensor(content if place == self.local_rank else bytes(length))
+            for place, length in enumerate(lengths.tolist())
+        ]
+        for place, part in enumerate(parts):
+            with _peers():
+                dist.broadcast(part, src=self.rank - self.local_rank + place, group=self.here)
+        return [part.numpy().tobytes() for part in parts]
 
     def copy_from_first(self, tensors: Iterable[Tensor]) -> None:
         """Overwrite tensors by those of the first process."""
-        self._copy_from(0, tensors)
-
-    def _copy_from(self, rank: int, tensors: Iterable[Tensor]) -> None:
         for tensor in tensors if self.size > 1 else ():
             with _peers():
-                dist.broadcast(tensor, src=rank)
+                dist.broadcast(tensor, src=0)
 
 
 ALONE = Group()
@@ -147,9 +134,17 @@ def _peers() -> Iterator[None]:
         raise PeerLostError(str(error)) from error
 
 
-def _reduce(tensor: Tensor, operation: dist.ReduceOp.RedOpType) -> None:
+def _reduce(
+    tensor: Tensor, operation: dist.ReduceOp.RedOpType, group: dist.ProcessGroup | None = None
+) -> None:
     with _peers():
-        dist.all_reduce(tensor, op=operation)
+        dist.all_reduce(tensor, op=operation, group=group)
+
+
+def _as_tensor(content: bytes) -> Tensor:
+    if not content:
+        return torch.empty(0, dtype=torch.uint8)
+    return torch.frombuffer(bytearray(content), dtype=torch.uint8)
 
 
 def join() -> Group:
@@ -172,4 +167,21 @@ def join() -> Group:
             world_size=size,
             timeout=_TIMEOUT,
         )
-    return Group(rank, size, local_rank, local_size)
+    group = Group(rank, size, local_rank, local_size)
+    return group if local_size == size else replace(group, here=_own_machine(group))
+
+
+def _own_machine(group: Group) -> dist.ProcessGroup:
+    """Return the processes of this one's machine; ranks of a machine follow each other."""
+    firsts = torch.zeros(group.size, dtype=torch.int64)
+    firsts[group.rank] = group.rank - group.local_rank
+    _reduce(firsts, dist.ReduceOp.SUM)
+    made = {  # by all processes, also those of other machines
+        first: dist.new_group(
+            (firsts == first).nonzero()[:, 0].tolist(), timeout=_TIMEOUT, backend="gloo"
+        )
+        for first in firsts.unique().tolist()
+    }
+    own = made[group.rank - group.local_rank]
+    assert isinstance(own, dist.ProcessGroup)
+    return own

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import torch
 
-from vixtui.data.cache import as_json, from_json
 from vixtui.data.check import picture_findings
 from vixtui.data.examine import PictureFacts
 from vixtui.data.findings import Kind, headlines
-from vixtui.data.split import Item, Labelled, Split
-from vixtui.data.store import Store, open_store
+from vixtui.data.split import Labelled, Split
+from vixtui.data.store import Store, Team, open_store
 from vixtui.data.tensors import Pictures
 from vixtui.engine.distributed import ALONE, Group
 from vixtui.errors import DataError
@@ -50,7 +47,7 @@ def take_in(
         split_path: its ``split.json``.
         warn: told one line, safe to show, for each kind of finding and each unusable picture, and
             when there is no room for the cache.
-        group: of its processes, one on each machine looks for the others, too.
+        group: of its processes, each of a machine decodes a part for all of it.
 
     Raises:
         DataError: when the split is damaged or nothing can be trained on.
@@ -63,7 +60,14 @@ def take_in(
     parts = (split.train, split.validation, split.test)
     items = [item for part in parts for item, _ in part]
     started = time.monotonic()
-    store = _look_through(config, items, warn, group)
+    store = open_store(
+        data,
+        items,
+        threads=config.plan.threads or usable_cores(),
+        use_cache=config.plan.cache,
+        warn=warn,
+        team=Team(group.local_rank, group.local_size, group.exchange_here),
+    )
     test_seconds = (time.monotonic() - started) * len(split.test) / max(1, len(items))
     facts = {item: known for item, known in store.known.items() if isinstance(known, PictureFacts)}
     unusable = [
@@ -94,27 +98,6 @@ def take_in(
         unusable=len(unusable),
         test_seconds=test_seconds,
     )
-
-
-def _look_through(
-    config: RunConfig, items: Sequence[Item], warn: Callable[[str], None], group: Group
-) -> Store:
-    """Open the pictures; those of a machine are looked through, and decoded, by one process."""
-    open_them = partial(
-        open_store,
-        config.data,
-        items,
-        threads=config.plan.threads or usable_cores(),
-        use_cache=config.plan.cache,
-        warn=warn,
-    )
-    store = group.once_a_machine(lambda go_on_waiting: open_them(on_progress=go_on_waiting))
-    looked = [] if store is None else map(store.known.__getitem__, items)
-    unusable = [as_json(known) if isinstance(known, DataError) else None for known in looked]
-    told = group.hand_out_here(json.dumps(unusable).encode())
-    if store is not None:
-        return store
-    return open_them(known=dict(zip(items, map(from_json, json.loads(told)), strict=True)))
 
 
 def usable(part: Labelled, store: Store) -> Pictures:
