@@ -40,7 +40,7 @@ TWO_GPUS = replace(MACHINE, gpus=(gpu(0, 6 * GB), gpu(1, 20 * GB)))
 def test_without_a_wish_most_of_free_ram_and_its_source() -> None:
     budget = resolve_budget(MACHINE)
     assert (budget.device, budget.bytes) == ("cpu", 8 * GB)
-    assert budget.source == "80 % of 10.0 GB free now (cgroup v2 memory.max less usage)"
+    assert budget.source == "80 % of 10.0 GB free now by cgroup v2 memory.max less usage"
 
 
 def test_free_memory_not_total_is_what_a_percentage_is_of() -> None:
@@ -103,7 +103,7 @@ def test_a_gpu_that_is_not_nvidias_is_used_when_asked_for(backend: Backend) -> N
 def test_a_figure_that_has_grown_old_is_not_called_one_of_now() -> None:
     old = Figure(10 * GB, "psutil", read_at=time.time() - 200)
     budget = resolve_budget(replace(MACHINE, ram_free=old))
-    assert budget.source == "80 % of 10.0 GB free 3:20 ago (psutil)"
+    assert budget.source == "80 % of 10.0 GB free 3:20 ago by psutil"
 
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:2", "gpu", "", "mps"])

@@ -164,7 +164,7 @@ def describe_budget(budget: MemoryBudget) -> str:
     """Return a budget with its device and its source in one line."""
     from vixtui.text import format_bytes
 
-    return f"{format_bytes(budget.bytes)} on {budget.device} ({budget.source})"
+    return f"{format_bytes(budget.bytes)} on {budget.device}, {budget.source}"
 
 
 def print_candidates(

@@ -66,7 +66,7 @@ def age_text(figure: Figure) -> str:
 
 
 def _describe(free: Figure) -> str:
-    return f"{format_bytes(free.bytes)} free {age_text(free)} ({free.source})"
+    return f"{format_bytes(free.bytes)} free {age_text(free)} by {free.source}"
 
 
 def _choose_gpu(machine: Machine, device: str | None) -> Gpu | None:
