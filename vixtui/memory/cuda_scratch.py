@@ -14,12 +14,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vixtui.memory.allocator import BLOCK_BYTES
 from vixtui.memory.linear import Linear, linear
 from vixtui.memory.scratch import NONE, Scratch, is_depthwise
 
 _aten: Any = torch.ops.aten
 _INDEX_BYTES, _FLOAT_BYTES = 8, 4
 _REDUCING_THREADS, _WARP = 512, 32
+# Of CUB's radix sort of 64-bit pairs from compute capability 8.0 on.
+_SORTED_AT_ONCE, _SORTED_A_BLOCK, _SORTED_BITS, _SORTING_ALIGNMENT = 2304, 3840, 8, 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,7 @@ def _layer_norm(args: tuple[Any, ...], result: Any) -> Scratch:
 
 
 def _layer_norm_backward(args: tuple[Any, ...], result: Any) -> Scratch:
-    return Scratch(before=_copies(*args[:2]))
+    return Scratch(before=_copies(args[1]), after=_copies(args[0]))
 
 
 def _group_norm(args: tuple[Any, ...], result: Any) -> Scratch:
@@ -133,12 +136,13 @@ def _convolution(args: tuple[Any, ...], result: Any) -> Scratch:
 def _convolution_backward(args: tuple[Any, ...], result: Any) -> Scratch:
     gradient, image, weight = args[:3]
     if is_depthwise(image, weight):
-        return Scratch(before=_copies(gradient))
-    columns = (_columns(weight, gradient),)
+        return Scratch(before=_copies(gradient), passing=_copies(image), order=(1, 0))
+    columns, with_image = (_columns(weight, gradient),), result[0] is not None
     return Scratch(
         before=_copies(image, gradient),
-        amid=() if result[0] is None else columns,
-        after=columns if result[0] is None else (),
+        amid=columns if with_image else (),
+        after=() if with_image else columns,
+        order=() if result[2] is None else (0, 2, 1) if with_image else (1, 0),
     )
 
 
@@ -152,10 +156,34 @@ def _max_pool_backward(args: tuple[Any, ...], result: Any) -> Scratch:
 
 
 def _index_put(args: tuple[Any, ...], result: Any) -> Scratch:
-    """Indices are sorted, so that equal ones can be added up."""
-    count = math.prod(torch.broadcast_shapes(*(one.shape for one in args[1] if one is not None)))
-    values = () if args[1][0] is not None else (_bytes(args[2]),)
-    return Scratch(after=(*values, *(count * _INDEX_BYTES,) * 4))
+    """Indices are sorted, so that equal ones can be added up (index_put_with_sort_kernel)."""
+    target, indices, values = args[:3]
+    count = math.prod(torch.broadcast_shapes(*(one.shape for one in indices if one is not None)))
+    keys = math.prod(target.shape[: len(indices)])
+    size = count * _INDEX_BYTES
+    return Scratch(
+        before=(size, *_copies(values), *(size,) * 3), after=(sorting_bytes(count, keys),)
+    )
+
+
+def sorting_bytes(count: int, keys: int) -> int:
+    """Return what CUB takes to sort pairs of 64-bit numbers (dispatch_radix_sort.cuh).
+
+    Args:
+        count: of pairs.
+        keys: how many there can be; more bits take more passes.
+    """
+    if count <= _SORTED_AT_ONCE:
+        return 1
+    passes = -(-(keys - 1).bit_length() // _SORTED_BITS)
+    digits = 1 << _SORTED_BITS
+    parts = (
+        passes * digits * _INDEX_BYTES,
+        -(-count // _SORTED_A_BLOCK) * digits * _FLOAT_BYTES,
+        *((count * _INDEX_BYTES,) * 2 if passes > 1 else ()),
+        passes * _FLOAT_BYTES,
+    )
+    return sum(_rounded(part, _SORTING_ALIGNMENT) for part in parts) + _SORTING_ALIGNMENT - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +237,17 @@ class Reduction:
         return size if self.along else size * width * vector
 
 
+@dataclass(frozen=True, slots=True)
+class _Semaphores:
+    """With which those blocks of threads wait for each other; seldom more than one block."""
+
+    reduction: Reduction
+
+    def at(self, batch: int) -> int:
+        """Return their bytes for so many pictures."""
+        return BLOCK_BYTES if self.reduction.at(batch) else 0
+
+
 def _power_below(number: int) -> int:
     return 1 << (max(1, number).bit_length() - 1)
 
@@ -238,7 +277,7 @@ def _sum(args: tuple[Any, ...], result: Any) -> Scratch:
         DEFAULT_GPU,
     )
     counts = (tensor.numel() * _INDEX_BYTES,) if tensor.dtype is torch.bool else ()
-    return Scratch(after=(*counts, buffer))
+    return Scratch(after=(*counts, buffer, _Semaphores(buffer)))
 
 
 def _merged(sides: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

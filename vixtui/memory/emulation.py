@@ -20,6 +20,7 @@ from vixtui.memory.tape import Tape
 
 # Any device type but "cpu" that torch's autocast accepts on machines without such a device.
 _GPU = "xpu"
+_MASK_ALIGNMENT = 8
 _META = torch.device("meta")
 _DEVICE_GETTER: Any = torch.Tensor.device.__get__
 
@@ -132,7 +133,7 @@ class Emulation(TorchFunctionMode):
             )[0]
         if q.dtype == torch.float32 or attn_mask is not None:
             if attn_mask is not None:
-                attn_mask = _aligned(attn_mask.expand(*q.shape[:3], k.shape[2]))
+                attn_mask = _aligned(attn_mask).expand(*q.shape[:3], k.shape[2])
             with_gradient = torch.is_grad_enabled() and any(
                 tensor.requires_grad for tensor in (q, k, v)
             )
@@ -148,9 +149,11 @@ class Emulation(TorchFunctionMode):
 
 
 def _aligned(mask: Tensor) -> Tensor:
-    """Pad rows in memory to a multiple of 16 numbers, as the kernel wants them (pad_bias)."""
-    extra = -mask.shape[-1] % 16
-    return F.pad(mask, (0, extra))[..., : mask.shape[-1]] if extra else mask
+    """Pad rows in memory to a multiple of 8 numbers, as the kernel wants them (preprocess_mask)."""
+    columns = mask.shape[-1]
+    if not any(stride % _MASK_ALIGNMENT for stride in mask.stride()[:-1]):
+        return mask
+    return F.pad(mask, (0, _MASK_ALIGNMENT - columns % _MASK_ALIGNMENT))[..., :columns]
 
 
 def _widened(value: Any) -> Any:

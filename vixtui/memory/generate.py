@@ -1,8 +1,8 @@
 """Traces every preset in every way to compute it, and notes what a step takes.
 
 ``python -m vixtui.memory.generate`` tells whether ``figures.tsv`` is up to date, with ``--write``
-makes it anew: half an hour on two cores. What is done is kept in ``build/figures``, so that it can
-be stopped and started again.
+makes it anew: half an hour on two cores; after presets of that name, their part of it. What is done
+is kept in ``build/figures``, so that it can be stopped and started again.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import gc
 import hashlib
 import shutil
 import sys
+from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -151,19 +152,30 @@ def _make_part(task: tuple[str, Backend], folder: Path) -> str:
     return part.read_text(encoding="utf-8")
 
 
+def _kept_lines() -> dict[str, str]:
+    """Return the lines of each preset in the present file."""
+    kept: defaultdict[str, str] = defaultdict(str)
+    for line in PATH.read_text(encoding="utf-8").splitlines(keepends=True)[1:]:
+        kept[line.partition("\t")[0]] += line
+    return kept
+
+
 def main(arguments: list[str]) -> int:
     """Check ``figures.tsv``, or make it anew with ``--write``; return the exit code."""
-    if arguments not in ([], ["--write"]):
-        print("usage: python -m vixtui.memory.generate [--write]", file=sys.stderr)
+    write, names = arguments[:1], arguments[1:] or list(all_presets())
+    if write not in ([], ["--write"]) or not set(names) <= all_presets().keys():
+        print("usage: python -m vixtui.memory.generate [--write [PRESET…]]", file=sys.stderr)
         return ExitCode.USAGE
-    if not arguments:
-        stale = stale_presets(read_figures(), sources_digest())
-        print(f"traced from other sources: {', '.join(stale)}" if stale else "up to date")
-        return ExitCode.BUG if stale else ExitCode.OK
     digest = sources_digest()
+    stale = set(stale_presets(read_figures(), digest))
+    if not write:
+        print(f"traced from other sources: {', '.join(sorted(stale))}" if stale else "up to date")
+        return ExitCode.BUG if stale else ExitCode.OK
+    if not stale <= set(names):
+        print("error: traced from other sources: trace all presets anew", file=sys.stderr)
+        return ExitCode.USAGE
     folder = _PARTS / digest[:8]
     folder.mkdir(parents=True, exist_ok=True)
-    names = list(all_presets())
     by_size = sorted(names, key=lambda name: SIZES.index(preset(name).size))
     tasks = [(name, backend) for backend in _BACKENDS for name in by_size]
     parts: dict[tuple[str, Backend], str] = {}
@@ -172,9 +184,13 @@ def main(arguments: list[str]) -> int:
         for task, part in zip(tasks, made, strict=True):
             parts[task] = part
             print(f"{len(parts)}/{len(tasks)} {' '.join(task)}", flush=True)
-    lines = [encode_head(torch.__version__, digest)]
-    lines += [parts[name, backend] for name in names for backend in _BACKENDS]
-    PATH.write_text("".join(lines), encoding="utf-8")
+    lines = _kept_lines() | {
+        name: "".join(parts[name, backend] for backend in _BACKENDS) for name in names
+    }
+    content = encode_head(torch.__version__, digest) + "".join(
+        map(lines.__getitem__, all_presets())
+    )
+    PATH.write_text(content, encoding="utf-8")
     shutil.rmtree(folder)
     return ExitCode.OK
 

@@ -9,22 +9,26 @@ LARGEST_SIDE = 512
 """Of a picture that a preset is offered for, in pixels."""
 _SMALLEST_SIDE = 8
 _COMMON_SIDE, _MANY_TOKENS = 32, 16
+_COMMON_SIDES = (28, 96)  # of MNIST, of STL-10; CIFAR's and powers of two are traced anyway
 
 
 def traced_sizes(preset: Preset, backend: Backend) -> tuple[int, ...]:
     """Return sides of square pictures in pixels, so that each patch size has a few token counts.
 
     The patch size follows from the picture. Most are traced for the fewest tokens a side and for
-    nearly twice as many, that of pictures as small as CIFAR's for one in between, too; some patch
-    sizes are left to interpolation. Large presets, whose steps take long to trace, are traced less
-    for the CPU, which hardly anyone trains them on.
+    nearly twice as many, that of pictures as small as CIFAR's for one in between, too. Of small
+    presets, in which pictures take as much memory as layers, no common size is left to
+    interpolation; of others some patch sizes are. Large ones, whose steps take long to trace, are
+    traced less for the CPU, which hardly anyone trains them on.
     """
     aim = preset.tokens_per_side
     smallest, largest = max(1, _SMALLEST_SIDE // aim), LARGEST_SIDE // aim
-    # A stem has other layers for each patch size, until all of them halve the map.
     patches, sides = [smallest, smallest * 4, smallest * 16], [aim // 2]
-    if preset.options["embedding"] in ("conv", "conv-pool"):
+    # A stem has other layers for each patch size, until all of them halve the map.
+    if aim < _MANY_TOKENS or preset.options["embedding"] in ("conv", "conv-pool"):
         patches += [smallest * 2, smallest * 8]
+    if aim < _MANY_TOKENS:
+        sides += _COMMON_SIDES
     if backend == "cpu" and aim >= _MANY_TOKENS:
         patches.remove(smallest * 16)
     for patch in (*patches, largest):

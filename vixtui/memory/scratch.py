@@ -19,19 +19,23 @@ Size = int | Buffer
 
 @dataclass(frozen=True, slots=True)
 class Scratch:
-    """Sizes of blocks that live only while a kernel runs.
+    """Sizes of blocks that live only while a kernel runs; the last ones are given back first.
 
     Args:
         before: allocated before the results.
+        passing: allocated before the results, too, and given back after the first of them.
         amid: allocated after the first result.
         after: allocated after the results.
         then: allocated when those in `after` are given back.
+        order: in which the results are allocated, if not as they are returned.
     """
 
     before: tuple[Size, ...] = ()
+    passing: tuple[Size, ...] = ()
     amid: tuple[Size, ...] = ()
     after: tuple[Size, ...] = ()
     then: tuple[Size, ...] = ()
+    order: tuple[int, ...] = ()
 
 
 NONE = Scratch()

@@ -17,19 +17,20 @@ from vixtui.memory.linear import NOTHING, Linear, linear
 from vixtui.memory.scratch import NONE, Buffer, Scratch, Size
 
 _aten: Any = torch.ops.aten
-# Of torch's own kernels, whatever the layout of what they are given.
-_CONTIGUOUS_ON_GPUS = frozenset(
-    (
-        _aten.convolution,
-        _aten.convolution_backward,
-        _aten.native_group_norm,
-        _aten.native_group_norm_backward,
-    )
-)
-
+# Results of torch's own kernels, whatever the layout of what they are given.
+_CONTIGUOUS = frozenset((_aten.native_layer_norm, _aten.native_layer_norm_backward))
+_CONTIGUOUS_ON_GPUS = _CONTIGUOUS | {
+    _aten.convolution,
+    _aten.convolution_backward,
+    _aten.native_group_norm,
+    _aten.native_group_norm_backward,
+}
 
 Mark = tuple[int, Linear | Buffer | None]
 """(block, size) when a block is allocated, (block, None) when it is freed."""
+
+WORKSPACE = 0
+"""The block of cuBLAS, which the first matrix product allocates and nothing frees."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,9 @@ class Tape(TorchDispatchMode):
         self.adds_in_place = False
         """Whether autograd adds up gradients, which it does in place while nobody watches."""
         self._on_gpu = backend == "cuda"
+        self._contiguous = _CONTIGUOUS_ON_GPUS if self._on_gpu else _CONTIGUOUS
         self._scratch = cuda_scratch.scratch if self._on_gpu else cpu_scratch.scratch
+        self._has_workspace = False
         self._blocks = first
         self._live: dict[int, tuple[int, weakref.ref[Any]]] = {}
 
@@ -144,14 +147,23 @@ class Tape(TorchDispatchMode):
             ]
             result = _filled(known.pattern, outputs)
         self._record(known.scratch, outputs)
+        if self._on_gpu and known.work.flops != NOTHING:
+            self._need_workspace()
         self.work += known.work
         return result
+
+    def _need_workspace(self) -> None:
+        if not self._has_workspace:
+            self._has_workspace = True
+            self.marks.append((WORKSPACE, Linear(cuda_scratch.DEFAULT_GPU.workspace_bytes)))
 
     def _compute(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if func.overloadpacket is _aten._fused_adamw_:
             return None  # has no kernel for the meta device; works in place
+        if func.overloadpacket is _aten.index_put:
+            return args[0]  # autograd's is in place while nobody watches
         result = func(*args, **kwargs)
-        if self._on_gpu and func.overloadpacket in _CONTIGUOUS_ON_GPUS:
+        if func.overloadpacket in self._contiguous:
             return _contiguous(result)
         return result
 
@@ -160,14 +172,21 @@ class Tape(TorchDispatchMode):
             for tensor in outputs:
                 self.see(tensor)
             return
-        held = [self.hold(size) for size in scratch.before]
-        for index, tensor in enumerate(outputs):
-            self.see(tensor)
-            if index == 0:
-                held += [self.hold(size) for size in scratch.amid]
+        held, passing = self._hold_all(scratch.before), self._hold_all(scratch.passing)
+        for number, index in enumerate(scratch.order or range(len(outputs))):
+            self.see(outputs[index])
+            if number == 0:
+                self._give_back(passing)
+                held += self._hold_all(scratch.amid)
         for sizes in (scratch.after, scratch.then):
-            self.marks += [(block, None) for block in [self.hold(size) for size in sizes]]
-        self.marks += [(block, None) for block in held]
+            self._give_back(self._hold_all(sizes))
+        self._give_back(held)
+
+    def _hold_all(self, sizes: tuple[Size, ...]) -> list[int]:
+        return [self.hold(size) for size in sizes]
+
+    def _give_back(self, blocks: list[int]) -> None:
+        self.marks += [(block, None) for block in reversed(blocks)]
 
 
 @dataclass(frozen=True, slots=True)

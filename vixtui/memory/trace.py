@@ -7,7 +7,7 @@ averaged weights; now and then a forward pass of evaluation in single precision.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -20,11 +20,10 @@ from torch.utils.checkpoint import checkpoint
 from vixtui.data.augment import augment, draw
 from vixtui.data.mix import draw_mix, mix
 from vixtui.memory.allocator import Allocate, Event, Free
-from vixtui.memory.cuda_scratch import DEFAULT_GPU
 from vixtui.memory.emulation import Emulation
 from vixtui.memory.execution import Backend, Execution
 from vixtui.memory.linear import BATCH, NOTHING, Linear
-from vixtui.memory.tape import Mark, Tape, Work
+from vixtui.memory.tape import WORKSPACE, Mark, Tape, Work
 from vixtui.models import blocks
 from vixtui.models.blocks import Block
 from vixtui.models.config import ModelConfig
@@ -36,44 +35,43 @@ from vixtui.runs.config import Recipe
 _EVALUATION_FACTOR: dict[Backend, int] = {"cpu": 1, "cuda": 4}
 # How pictures are changed matters little; the strongest changes depend on what is drawn.
 _RECIPE = Recipe(epochs=1)
-_STEP_BYTES = 4
+_DRAWS, _MIX_DRAWS = (make(1, torch.Generator()).shape[1] for make in (draw, draw_mix))
+_FLOAT_BYTES = 4
 # Numbers of first blocks, so that those of different parts differ.
 _LEARNING, _EVALUATING = 10**6, 2 * 10**6
 
 
 @dataclass(frozen=True, slots=True)
-class StepTrace:
-    """What one step does, for any micro-batch.
+class Training:
+    """What the parts of a training ask of the allocator.
 
     Args:
-        parameters: number of weights.
         setup: weights, averages and moments, made once.
         inputs, learning: of a micro-batch.
         gradients: (position in `learning`, block) of each gradient that is finished there.
         updating: what follows the last micro-batch.
         evaluation: of as many pictures as the engine evaluates at once.
-        work: of a micro-batch.
-        update_work: of what follows the last one.
     """
 
-    parameters: int
     setup: tuple[Mark, ...]
     inputs: tuple[Mark, ...]
     learning: tuple[Mark, ...]
     gradients: tuple[tuple[int, int], ...]
     updating: tuple[Mark, ...]
     evaluation: tuple[Mark, ...]
-    work: Work
-    update_work: Work
 
-    def script(self, *, accumulate: bool = False) -> Script:
-        """Return what training asks of the allocator: two steps, an evaluation, a step.
+    def marks(self, first: Training, *, accumulate: bool) -> tuple[Mark, ...]:
+        """Return two steps, an evaluation and a step, after a gradient that is forgotten.
 
         Args:
+            first: with which that gradient is computed.
             accumulate: two micro-batches a step, between which gradients stay.
         """
         replay = _Replay()
         replay.play(self.setup)
+        replay.play(first.inputs)
+        replay.play(first.learning)
+        replay.play(mark for mark in first.updating if mark[0] in replay.names)
         for step in range(3):
             replay.play(self.inputs)
             replay.play(self.learning)
@@ -82,7 +80,7 @@ class StepTrace:
             replay.play(self.updating)
             if step == 1:
                 replay.play(self.evaluation)
-        return Script(tuple(replay.marks))
+        return tuple(replay.marks)
 
     def _once_more(self, replay: _Replay) -> None:
         """Another micro-batch: its gradients are added up and let go of."""
@@ -90,7 +88,7 @@ class StepTrace:
         earlier = [
             replay.names.pop(block)
             for block, size in (*self.inputs, *self.learning)
-            if size is not None and block in replay.names
+            if size is not None and block in replay.names and block != WORKSPACE
         ]
         replay.play(self.inputs)
         replay.marks += ((name, None) for name in earlier)
@@ -104,45 +102,85 @@ class StepTrace:
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
-    """What a training asks of the allocator, for any micro-batch."""
+class StepTrace:
+    """What one step does, for any micro-batch.
 
-    marks: tuple[Mark, ...]
+    Args:
+        parameters: number of weights.
+        one: training with a picture at a time, some of whose tensors need not be copied.
+        many: training with any number.
+        work: of a micro-batch.
+        update_work: of what follows the last one.
+    """
+
+    parameters: int
+    one: Training
+    many: Training
+    work: Work
+    update_work: Work
+
+    def script(self, *, accumulate: bool = False) -> Script:
+        """Return what training asks of the allocator.
+
+        Before the first step the engine tries one picture.
+
+        Args:
+            accumulate: two micro-batches a step, between which gradients stay.
+        """
+        return Script(
+            *(part.marks(self.one, accumulate=accumulate) for part in (self.one, self.many))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What a training asks of the allocator, with one picture at a time, and with any number."""
+
+    one: tuple[Mark, ...]
+    many: tuple[Mark, ...]
 
     def events(self, micro_batch: int) -> list[Event]:
         """Return it for micro-batches of so many pictures."""
         return [
             Free(name) if size is None else Allocate(name, size.at(micro_batch))
-            for name, size in self.marks
+            for name, size in (self.one if micro_batch == 1 else self.many)
         ]
 
     def peaks(self, micro_batches: Iterable[int], *, block: int = 1) -> list[int]:
         """Return the most that is allocated at once, for each size, in blocks of so many bytes."""
+        one, many = _Sizes(self.one), _Sizes(self.many)
+        return [(one if batch == 1 else many).peak(batch, block) for batch in micro_batches]
+
+
+class _Sizes:
+    """The sizes of marks, as tensors."""
+
+    def __init__(self, marks: Sequence[Mark]) -> None:
         places: dict[int, int] = {}
         of, sign = [], []
-        for place, (name, size) in enumerate(self.marks):
+        for place, (name, size) in enumerate(marks):
             if size is not None:
                 places[name] = place
             of.append(places[name])
             sign.append(-1 if size is None else 1)
-        sizes = [size for _, size in self.marks]
+        sizes = [size for _, size in marks]
         known = [size if isinstance(size, Linear) else NOTHING for size in sizes]
-        fixed = torch.tensor([size.fixed for size in known])
-        each = torch.tensor([size.each for size in known])
-        index, signs = torch.tensor(of), torch.tensor(sign)
-        buffers = [
+        self._fixed = torch.tensor([size.fixed for size in known])
+        self._each = torch.tensor([size.each for size in known])
+        self._of, self._sign = torch.tensor(of), torch.tensor(sign)
+        self._buffers = [
             (place, size)
             for place, size in enumerate(sizes)
             if size is not None and not isinstance(size, Linear)
         ]
-        peaks = []
-        for batch in micro_batches:
-            taken = fixed + each * batch
-            for place, size in buffers:
-                taken[place] = size.at(batch)
-            taken = (taken + block - 1) // block * block
-            peaks.append(int((taken[index] * signs).cumsum(0).max()))
-        return peaks
+
+    def peak(self, batch: int, block: int) -> int:
+        """Return the most that is allocated at once."""
+        taken = self._fixed + self._each * batch
+        for place, size in self._buffers:
+            taken[place] = size.at(batch)
+        taken = (taken + block - 1) // block * block
+        return int((taken[self._of] * self._sign).cumsum(0).max())
 
 
 class _Replay:
@@ -156,7 +194,7 @@ class _Replay:
         for block, size in marks:
             if size is None:
                 self.free(block)
-            else:
+            elif block != WORKSPACE or block not in self.names:
                 self.names[block] = name = len(self.marks)
                 self.marks.append((name, size))
 
@@ -174,12 +212,29 @@ def trace_step(
         execution: how it is computed; recomputing is the model's affair.
         channels, height, width: shape of a picture, sizes in pixels.
     """
-    backend, shape = execution.backend, (channels, height, width)
-    evaluation = _evaluation(model, backend, *shape)
+    shape = channels, height, width
+    many, work, update_work = _trace(model, execution, BATCH, *shape)
+    # On the CPU the first picture leaves nothing behind.
+    one = _trace(model, execution, 1, *shape)[0] if execution.backend == "cuda" else many
+    return StepTrace(
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        one=one,
+        many=many,
+        work=work,
+        update_work=update_work,
+    )
+
+
+def _trace(
+    model: nn.Module, execution: Execution, batch: int, *shape: int
+) -> tuple[Training, Work, Work]:
+    """Trace a training; return it, and the work of a micro-batch and of an update."""
+    backend, channels = execution.backend, shape[0]
+    evaluation, classes = _evaluation(model, backend, batch, *shape)
     parameters: list[Tensor] = list(model.parameters())
     tape = Tape(backend, first=_LEARNING)
     emulation = Emulation(tape, backend)
-    _set_up(tape, model, backend)
+    _set_up(tape, model, channels)
     setup, _ = tape.cut()
     gradients: list[tuple[int, int]] = []
     hooks = [
@@ -188,119 +243,130 @@ def trace_step(
         )
         for parameter in parameters
     ]
-    before, preparing, blocks_kept = _inputs(backend, *shape)
-    inputs, own, correct = (
-        torch.empty(size, device="meta") for size in ((BATCH, *shape), BATCH, 1)
+    before, preparing, blocks_kept = _inputs(backend, classes, batch, *shape)
+    inputs, target, loss_sum, correct = (
+        torch.empty(size, device="meta") for size in ((batch, *shape), (batch, classes), (), ())
     )
-    for tensor, block in zip((inputs, own, correct), blocks_kept, strict=True):
+    for tensor, block in zip((inputs, target, loss_sum, correct), blocks_kept, strict=True):
         tape.adopt(tensor, block)
     with _quiet_checkpoints(), tape, emulation:
         with torch.autocast(
             emulation.device_type, dtype=torch.bfloat16, enabled=execution.precision == "bf16"
         ):
+            answers = target.argmax(1)
             logits = model.train()(inputs)
-        classes = torch.empty(BATCH + 1, logits.shape[1], device="meta")
-        target = torch.lerp(classes[:-1], classes[1:], own[:, None])
-        answers = target.argmax(1)
         loss = F.cross_entropy(logits.float(), target, reduction="sum", label_smoothing=0.1)
         tape.adds_in_place = True
-        _backward(loss / BATCH)
+        _backward(loss / batch)
         tape.adds_in_place = False
+        loss_sum += loss.detach()
         correct += (logits.argmax(1) == answers).sum()
         learning, work = tape.cut()
-        del inputs, own, logits, classes, target, answers, loss, correct, tensor
+        del inputs, target, logits, answers, loss, loss_sum, correct, tensor
         _update(parameters)
         updating, update_work = tape.cut()
     for hook in hooks:
         hook.remove()
-    return StepTrace(
-        parameters=sum(parameter.numel() for parameter in parameters),
-        setup=setup,
-        inputs=before,
-        learning=learning,
-        gradients=tuple(gradients),
-        updating=updating,
-        evaluation=evaluation,
-        work=preparing + work,
-        update_work=update_work,
-    )
+    training = Training(setup, before, learning, tuple(gradients), updating, evaluation)
+    return training, preparing + work, update_work
 
 
 @lru_cache(maxsize=8)
 def _inputs(
-    backend: Backend, channels: int, height: int, width: int
+    backend: Backend, classes: int, batch: int, channels: int, height: int, width: int
 ) -> tuple[tuple[Mark, ...], Work, tuple[int, ...]]:
     """Return the making of a micro-batch, and the blocks that it leaves behind.
 
-    These are the pictures, how much of each is its own, and a count of correct answers.
+    These are the pictures, what the model should say, the sum of losses and the correct answers.
     """
     tape = Tape(backend)
-    with torch.device("meta"):
-        images = torch.empty(BATCH, channels, height, width, dtype=torch.uint8)
-        mean = torch.empty(channels, 1, 1)
+    shape = batch + 1, channels, height, width
+    mean = torch.empty(channels, 1, 1, device="meta")
     with tape, Emulation(tape, backend):
-        correct = torch.zeros(1, device="meta")
-        pictures, own = _mixed(images, on_gpu=backend == "cuda")
-        pictures = _normalised(pictures, mean)
+        loss_sum, correct = torch.zeros((), device="meta"), torch.zeros((), device="meta")
+        kept = *_examples(shape, classes, mean, on_gpu=backend == "cuda"), loss_sum, correct
         marks, work = tape.cut()
-        return marks, work, tuple(map(tape.block_of, (pictures, own, correct)))
+        return marks, work, tuple(map(tape.block_of, kept))
 
 
 @lru_cache(maxsize=8)
 def _evaluation(
-    model: nn.Module, backend: Backend, channels: int, height: int, width: int
-) -> tuple[Mark, ...]:
-    """Return a forward pass without gradient; always in single precision."""
+    model: nn.Module, backend: Backend, batch: int, channels: int, height: int, width: int
+) -> tuple[tuple[Mark, ...], int]:
+    """Return a forward pass without gradient, always in single precision, and the classes."""
     tape = Tape(backend, first=_EVALUATING)
     for tensor in (*model.parameters(), *model.buffers()):
         tape.see(tensor)
     tape.cut()
-    shape = _EVALUATION_FACTOR[backend] * BATCH, channels, height, width
+    shape = _EVALUATION_FACTOR[backend] * batch, channels, height, width
     mean = torch.empty(channels, 1, 1, device="meta")
+    # Products that no gradient is asked of do not copy their factors; averages ask for none.
+    model.requires_grad_(False)
     with torch.no_grad(), tape, Emulation(tape, backend):
         # In one expression: nothing but the model holds what it is given.
-        model.eval()(
+        logits = model.eval()(
             _normalised(torch.empty(shape, dtype=torch.uint8, device="meta").float() / 255, mean)
-        ).float()
-        return tape.cut()[0]
+        )
+        classes = logits.shape[1]
+        del logits
+    model.requires_grad_(True)
+    return tape.cut()[0], classes
 
 
-def _mixed(images: Tensor, *, on_gpu: bool) -> tuple[Tensor, Tensor]:
-    """Return changed pictures, mixed with their neighbours, and how much of each is its own."""
-    shape = len(images) + 1, *images.shape[1:]
+def _examples(
+    shape: tuple[int, ...], classes: int, mean: Tensor, *, on_gpu: bool
+) -> tuple[Tensor, Tensor]:
+    """Return changed pictures, mixed with their neighbours and normalised, and their targets.
+
+    Args:
+        shape: of a micro-batch and the picture before it, (b + 1, c, h, w).
+        classes: how many there are.
+        mean: of a channel, (c, 1, 1).
+        on_gpu: whether they come from elsewhere.
+    """
+    new = partial(torch.empty, device="meta")
     # On a GPU augmentation alone holds the bytes; on a CPU they are held until it is done.
-    held = None if on_gpu else images.new_empty(shape)
-    draws = draw(1, torch.Generator()).shape[1], draw_mix(1, torch.Generator()).shape[1]
+    held = None if on_gpu else new(shape, dtype=torch.uint8)
     augmented = augment(
-        images.new_empty(shape) if held is None else held,
-        draws=torch.empty(shape[0], draws[0], device="meta"),
+        new(shape, dtype=torch.uint8) if held is None else held,
+        draws=new(shape[0], _DRAWS),
         crop=_RECIPE.crop,
         horizontal_flip=True,
         color_jitter=_RECIPE.color_jitter,
         erase=_RECIPE.erase,
     )
     del held
-    return mix(
-        augmented[1:],
-        augmented[:-1],
-        draws=torch.empty(len(images), draws[1], device="meta"),
-        mixup=0.0,
-        cutmix=0.5,
-    )
+    draws = new(shape[0] - 1, _MIX_DRAWS)
+    pictures, own = mix(augmented[1:], augmented[:-1], draws=draws, mixup=0.0, cutmix=0.5)
+    shares = new(shape[0], classes)
+    return _normalised(pictures, mean), torch.lerp(shares[:-1], shares[1:], own[:, None])
 
 
-def _set_up(tape: Tape, model: nn.Module, backend: Backend) -> None:
+def _set_up(tape: Tape, model: nn.Module, channels: int) -> None:
     """Record what lives as long as the engine."""
-    for tensor in (*model.parameters(), *model.buffers()):
+    for _ in ("mean", "standard deviation"):
+        tape.hold(channels * _FLOAT_BYTES)
+    for tensor in _moved_tensors(model):
         tape.see(tensor)
-    for average in (*model.parameters(), *model.buffers()):
-        tape.hold(average.untyped_storage().nbytes())
+    for module in model.modules():  # the averaged copy
+        for tensor in _own_tensors(module):
+            tape.hold(tensor.untyped_storage().nbytes())
     for parameter in model.parameters():
         moment = parameter.untyped_storage().nbytes()
-        for size in (_STEP_BYTES, moment, moment):
+        for size in (_FLOAT_BYTES, moment, moment):
             tape.hold(size)
-    if backend == "cuda":
-        tape.hold(DEFAULT_GPU.workspace_bytes)
+
+
+def _moved_tensors(module: nn.Module) -> Iterator[Tensor]:
+    """Yield weights and buffers in the order in which ``module.to(device)`` moves them."""
+    for child in module.children():
+        yield from _moved_tensors(child)
+    yield from _own_tensors(module)
+
+
+def _own_tensors(module: nn.Module) -> Iterator[Tensor]:
+    yield from module.parameters(recurse=False)
+    yield from module.buffers(recurse=False)
 
 
 def _normalised(values: Tensor, mean: Tensor) -> Tensor:
