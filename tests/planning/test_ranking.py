@@ -62,6 +62,11 @@ def test_what_is_worse_than_a_better_one_in_everything_names_it() -> None:
     ]
 
 
+def test_the_points_are_those_between_the_figures_shown() -> None:
+    best, lost = (replace(BEST, accuracy=0.5506), replace(BEST, accuracy=0.5444, peak_bytes=1))
+    assert ranked([best, lost])[1].reason == "−0.7 points, 1.0× speed"  # 55.1 % and 54.4 %
+
+
 def test_when_all_are_too_slow_or_unmeasured_each_still_says_why() -> None:
     assert ranked([BEST], 1.0)[0].reason == "too slow for 1.0 s"
     assert ranked([replace(BEST, accuracy=None)])[0].reason == "accuracy not measured"

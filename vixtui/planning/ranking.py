@@ -75,7 +75,8 @@ def _reason(entry: Candidate, rivals: Sequence[Candidate], seconds: float | None
         return f"accuracy not measured{'' if entry is first else f', {speed:.1f}× speed'}"
     if entry is first or first.accuracy is None:
         return "best measured"
-    points = 100 * (first.accuracy - entry.accuracy)
+    # Of the figures as they are shown: readers subtract them.
+    points = round(100 * first.accuracy, 1) - round(100 * entry.accuracy, 1)
     if points < _SAME_POINTS:
         return f"same accuracy, {f'{speed:.1f}× speed' if speed > 1 else 'slower'}"
     better = next((rival for rival in rivals if _dominates(rival, entry)), None)
