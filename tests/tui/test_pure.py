@@ -278,6 +278,12 @@ def test_help_does_not_promise_that_the_memory_limit_is_kept() -> None:
     assert "predicted" in TrainScreen.HELP
 
 
+@pytest.mark.parametrize(("classes", "told"), [("abcd", False), ("abcdefgh", True)])
+def test_all_classes_are_no_best_guesses(classes: str, told: bool) -> None:
+    found = tui_engine.evaluation(list(classes))
+    assert ("Top" in test_text.numbers(Evaluation.from_dict(found)).plain) is told
+
+
 def test_a_class_without_pictures_has_no_recall() -> None:
     found = tui_engine.evaluation(["cat", "dog"])
     found["per_class"][0] |= {"images": 0, "recall": 0.0}  # type: ignore[index]

@@ -24,13 +24,20 @@ share of its pictures that were found; precision the share of right ones among a
 """
 
 
+def _top(result: Evaluation) -> list[tuple[str, str]]:
+    """Return how often the class was among the best guesses, unless these are all there are."""
+    if result.top_k >= len(result.classes):
+        return []
+    return [(f"Top {result.top_k}", format_percent(result.top5))]
+
+
 def numbers(result: Evaluation) -> Content:
     """Return the main figures, a line each."""
     low, high = result.top1_interval
     rows = [
         ("Accuracy", format_percent(result.top1)),
         ("  range", f"{100 * low:.1f} to {format_percent(high)}"),
-        (f"Top {result.top_k}", format_percent(result.top5)),
+        *_top(result),
         ("Loss", f"{result.loss:.3f}"),
         ("Calibration", f"{100 * result.ece:.1f} % error"),
         ("Speed", f"{result.images_per_second:,.0f} pictures/s"),
