@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
+from vixtui.runs import lock
 from vixtui.runs.directory import RunDirectory, find_run, list_runs
 
 QUICK = ("train", "digits", "--preset", "vit:tiny", "--epochs", "3")
@@ -160,6 +161,17 @@ def test_a_killed_engine_is_noticed_and_explained(vixtui, monkeypatch):
     result = vixtui(*QUICK)
     assert result.code == 5
     assert "memory ran out" in result.err.splitlines()[-1]
+
+
+@pytest.mark.skipif(not lock.oom_kills(), reason="only Linux counts such kills")
+def test_an_engine_that_the_kernel_ended_for_lack_of_memory_is_no_guess(vixtui, monkeypatch):
+    before = lock.oom_kills()
+    monkeypatch.setattr(lock, "oom_kills", lambda: {file: n + 9 for file, n in before.items()})
+    monkeypatch.setenv("FAKE_ENGINE", "killed")
+    result = vixtui(*QUICK)
+    assert result.code == 5
+    line = result.err.splitlines()[-1]
+    assert line.startswith("error: memory ran out, and the system ended the engine (")
 
 
 def test_a_failed_run_exits_with_the_code_of_its_error(vixtui, monkeypatch):
