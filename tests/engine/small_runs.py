@@ -12,7 +12,7 @@ from vixtui.runs.config import Plan, Recipe, RunConfig
 from vixtui.runs.directory import RunDirectory, create_run
 from vixtui.runs.events import Event, read_events
 
-WAIT_SECONDS = 120.0
+WAIT_SECONDS = 300.0
 
 
 def make_run(
