@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -11,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from vixtui.engine.evaluate import predict_logits
 from vixtui.engine.inputs import Normalise
 from vixtui.engine.learner import Learner
+from vixtui.memory import generate
 from vixtui.memory.cost import step_cost
 from vixtui.memory.execution import Execution
 from vixtui.memory.figures import read_figures
@@ -132,6 +135,32 @@ def test_a_traced_step_is_the_same_again() -> None:
     assert trace_config(config, execution).script() == first.script()
     forget_operations()
     assert trace_config(config, execution).script() == first.script()
+
+
+def test_tracing_one_preset_anew_leaves_the_lines_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = generate.PATH.read_text(encoding="utf-8")
+    figures = tmp_path / "figures.tsv"
+    figures.write_text(shipped, encoding="utf-8")
+    monkeypatch.setattr(generate, "PATH", figures)
+    monkeypatch.setattr(generate, "_PARTS", tmp_path)
+    done = tmp_path / generate.sources_digest()[:8]
+    done.mkdir()
+    for backend in ("cpu", "cuda"):
+        (done / f"vit-tiny-{backend}.tsv").write_text(f"vit:tiny\t{backend} fp32 none\t[]\n")
+    assert generate.main(["--write", "vit:tiny"]) == 0
+    found, before = figures.read_text(encoding="utf-8"), shipped.splitlines()
+    assert [line for line in found.splitlines() if line.startswith("vit:tiny\t")] == [
+        "vit:tiny\tcuda fp32 none\t[]", "vit:tiny\tcpu fp32 none\t[]"
+    ]  # fmt: skip
+    rest = [line for line in before if not line.startswith("vit:tiny\t")]
+    assert [line for line in found.splitlines() if not line.startswith("vit:tiny\t")] == rest
+
+
+def test_an_unknown_preset_is_not_traced(capsys: pytest.CaptureFixture[str]) -> None:
+    assert generate.main(["--write", "vit:huge"]) == 2
+    assert "usage" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

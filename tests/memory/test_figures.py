@@ -140,7 +140,7 @@ def test_precision_and_recomputing_change_what_a_step_takes(name: str) -> None:
         assert block.flops > precise.flops
     assert at("cuda", "bf16").peak_bytes < at("cuda").peak_bytes
     assert at("cuda").budget_bytes > at("cuda").peak_bytes
-    assert at("cpu").budget_bytes == at("cpu").peak_bytes
+    assert at("cpu").budget_bytes >= at("cpu").peak_bytes
 
 
 @settings(max_examples=60, deadline=None)
