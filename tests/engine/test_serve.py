@@ -92,9 +92,15 @@ def test_classes_of_another_folder_are_matched_by_name(
         folder.mkdir(parents=True)
         for shade in range(10):
             Image.new("L", (8, 8), shade * 20).save(folder / f"{shade}.png")
+    told: list[dict[str, Any]] = []
     result = engine.ask(
-        "evaluate", model=str(run.model_path), source=str(tmp_path / "pictures"), split="all"
+        "evaluate",
+        on_progress=told.append,
+        model=str(run.model_path),
+        source=str(tmp_path / "pictures"),
     )
+    assert not any("drawn by seed" in message.get("warning", "") for message in told)
+    assert any("does not know" in message.get("warning", "") for message in told)
     counts = {row["class"]: row["images"] for row in result["per_class"]}
     assert counts["9"] == counts["0"] == 10
     assert sum(counts.values()) == 20

@@ -18,6 +18,7 @@ from typing import Any, TextIO
 import torch
 
 from vixtui.data.decode import decode
+from vixtui.data.folder import DRAWN
 from vixtui.data.silence import end_when_silent
 from vixtui.data.sources import DataSource, open_source
 from vixtui.data.split import Item, Labelled, Split
@@ -298,7 +299,9 @@ def _asked(
     if found is None:
         raise UsageError("nothing to evaluate on", where="--data", remedy="name a folder")
     for note in found.notes:
-        warn(note)
+        # A part that is not asked for by name is never a drawn one.
+        if split is not None or DRAWN not in note:
+            warn(note)
     part = split or ("test" if found.has_test else "all")
     items = _relabelled(found, _part(found.split, part), card.classes, warn)
     data = DataConfig(
