@@ -100,6 +100,19 @@ def test_a_parabola_through_three_token_counts_is_met_everywhere() -> None:
     assert found.parameters == 1000 + 3 * 100 + 2 * 100**2 + 5 * 4**2
 
 
+def test_what_the_last_patches_have_beyond_the_edge_takes_no_memory() -> None:
+    def figures(patch: int, tokens: int) -> StepFigures:
+        taken = 50 * tokens + 3 * tokens * patch**2
+        return figures_of(patch, tokens, 10, peaks=(taken,) * 11)
+
+    steps = tuple(figures(patch, tokens) for patch in (4, 8) for tokens in (64, 225))
+    config, execution = model("vit:small", 68), Execution("cpu")
+    assert (config.patch_size, config.num_tokens) == (8, 81)
+    known = PresetFigures({}, 512, {execution: steps})
+    found = step_cost(known, config, execution, micro_batch=1, batch_size=1)
+    assert found.peak_bytes == UNIT_BYTES * (50 * 81 + 3 * 68**2)
+
+
 def test_memory_between_traced_batches_lies_on_a_line() -> None:
     curve = tuple(100 * batch + 7 for batch in BATCHES)
     step = figures_of(4, 64, 10, peaks=curve, part_peaks=curve, extra=(20, 140))

@@ -55,7 +55,8 @@ def step_cost(
 
     Figures that grow with the square of the tokens (weights, operations) are interpolated by
     parabolas, which is exact; memory besides the weights by straight lines, so that it grows with
-    the batch for any number of tokens.
+    the batch for any number of tokens. Traced pictures are whole patches; what others lack of them
+    takes memory that smaller patches tell.
 
     Args:
         figures: of the preset that `model` comes from.
@@ -72,11 +73,22 @@ def step_cost(
 
     steps, accumulate = figures.steps(execution), micro_batch < batch_size
     rows, columns = model.grid
+    pixels = model.image_height * model.image_width
     traced = tuple((step.patch_size, step.tokens) for step in steps)
     curve, line = (_weights(traced, model.patch_size, rows * columns, n) for n in (2, 1))
 
     def total(weights: Weights, value: Callable[[StepFigures], float]) -> float:
         return sum(share * value(steps[index]) for index, share in weights)
+
+    def of_pixels(value: Callable[[StepFigures], float]) -> float:
+        """Return what there is of `value` for pixels that the last patches have beyond the edge."""
+        patch, beyond = model.patch_size, rows * columns * model.patch_size**2 - pixels
+        other = max((size for size, _ in traced if size < patch), default=None)
+        if not beyond or other is None:
+            return 0.0
+        # Of as many tokens with smaller patches, less is for pixels alone.
+        less = total(line, value) - total(_weights(traced, other, rows * columns, 1), value)
+        return beyond * max(0.0, less) / (rows * columns * (patch**2 - other**2))
 
     def parabola(value: Callable[[StepFigures], float]) -> float:
         return total(curve, value)
@@ -89,7 +101,7 @@ def step_cost(
     width = model.stages[-1].embed_dim
     weights = parabola(lambda step: step.grey_parameters if grey else step.parameters)
     parameters = round(weights) + (width + 1) * extra_classes
-    activations = total(line, activation_bytes)
+    activations = total(line, activation_bytes) - of_pixels(activation_bytes)
     activations += _BYTES_A_LOGIT * micro_batch * extra_classes
     flops_per_image = parabola(lambda step: step.flops_per_image)
     flops_per_image += _FLOPS_A_WEIGHT * width * extra_classes

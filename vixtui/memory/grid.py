@@ -17,9 +17,9 @@ def traced_sizes(preset: Preset, backend: Backend) -> tuple[int, ...]:
 
     The patch size follows from the picture. Most are traced for the fewest tokens a side and for
     nearly twice as many, that of pictures as small as CIFAR's for one in between, too. Of small
-    presets, in which pictures take as much memory as layers, no common size is left to
-    interpolation; of others some patch sizes are. Large ones, whose steps take long to trace, are
-    traced less for the CPU, which hardly anyone trains them on.
+    presets, in which pictures take as much memory as layers, neither a patch size nor a common
+    picture is left to interpolation; of others some patch sizes are. Large ones, whose steps take
+    long to trace, are traced less for the CPU, which hardly anyone trains them on.
     """
     aim = preset.tokens_per_side
     smallest, largest = max(1, _SMALLEST_SIDE // aim), LARGEST_SIDE // aim
@@ -28,6 +28,7 @@ def traced_sizes(preset: Preset, backend: Backend) -> tuple[int, ...]:
     if aim < _MANY_TOKENS or preset.options["embedding"] in ("conv", "conv-pool"):
         patches += [smallest * 2, smallest * 8]
     if aim < _MANY_TOKENS:
+        patches.append(smallest * 32)
         sides += _COMMON_SIDES
     if backend == "cpu" and aim >= _MANY_TOKENS:
         patches.remove(smallest * 16)
