@@ -1,6 +1,6 @@
 """Predicted memory beside what training really asks for, in one run of some minutes.
 
-    python benchmarks/memory.py [--configurations 200] [--traces 60] [--half first]
+    python benchmarks/memory.py [--configurations 200] [--traces 60] [--part figures]
 
 Needs no GPU: the engine's own steps run on torch's CUDA allocator over the no-op CUDA libraries of
 the tests, which want Linux, gcc and the CUDA build of torch. Everything about GPUs is predicted;
@@ -39,36 +39,47 @@ from vixtui.memory.trace import trace_config
 RESULTS = Path(__file__).parent / "results" / "memory.md"
 MARGIN = 1.03
 RECOMMEND_RUNS = 7
-HALVES = ("first", "second")
+PARTS = ("predictions", "trainings", "figures", "rest")
 
 
-def rows(configurations: int, traces: int, halves: Sequence[str]) -> Iterator[Row]:
+def rows(configurations: int, traces: int, parts: Sequence[str]) -> Iterator[Row]:
     """Yield (what, measured, target)."""
     cases = sample(configurations)
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as beside:
+    with tempfile.TemporaryDirectory() as folder:
         cuda = noop_cuda.build(Path(folder))
-        # Real trainings are processes of their own, beside which this one predicts.
-        truth = beside.submit(lambda: list(real(cuda, cases))) if "first" in halves else None
+        if {"predictions", "trainings"} & set(parts):
+            yield from gpu_rows(cuda, cases, parts)
+        if "figures" in parts:
+            yield from shipped_rows(cases)
+            yield from trace_rows(cases)
+        if "rest" in parts:
+            for segments in Segments:
+                yield from allocator.trace_rows(cuda, segments, traces, 1500)
+            yield from budget_use.plan_rows()
+            yield recommend_row()
+            yield from cpu_rows()
+
+
+def gpu_rows(
+    cuda: noop_cuda.NoopCuda, cases: Sequence[dict[str, Any]], parts: Sequence[str]
+) -> Iterator[Row]:
+    """Yield what real trainings, processes of their own, say of predictions made meanwhile."""
+    with ThreadPoolExecutor() as beside:
+        truth = beside.submit(lambda: list(real(cuda, cases))) if "predictions" in parts else None
         started = time.thread_time()
         found = [predicted(case) for case in cases]
         seconds = (time.thread_time() - started) / len(cases)
         ran = [
             (segments, beside.submit(trained, cuda, cases, limits(found, segments), segments))
             for segments in Segments
-            if "second" in halves
+            if "trainings" in parts
         ]
         if truth is not None:
             yield from prediction_rows(found, truth.result())
-            yield from shipped_rows(cases)
-            yield from trace_rows(cases, seconds)
+            yield "live trace and three searches, CPU time", f"mean {seconds:.2f} s", ""
         for segments, trainings in ran:
             what = f"{segments} segments, trained at prediction × {MARGIN}"
             yield what, f"{sum(trainings.result())} of {len(cases)}", "all"
-            yield from allocator.trace_rows(cuda, segments, traces, 1500)
-    if "second" in halves:
-        yield from budget_use.plan_rows()
-        yield recommend_row()
-        yield from cpu_rows()
 
 
 def limits(found: Sequence[Memory], segments: Segments) -> list[int]:
@@ -147,7 +158,7 @@ def shipped_errors(case: dict[str, Any]) -> tuple[float, float, bool]:
     return cost.peak_bytes / peak - 1, cost.budget_bytes / budget - 1, traced
 
 
-def trace_rows(cases: Sequence[dict[str, Any]], seconds: float) -> Iterator[Row]:
+def trace_rows(cases: Sequence[dict[str, Any]]) -> Iterator[Row]:
     """Yield how long a trace takes, once torch is loaded."""
     taken = []
     for case in cases[:20]:
@@ -155,7 +166,6 @@ def trace_rows(cases: Sequence[dict[str, Any]], seconds: float) -> Iterator[Row]
         trace_config(model_of(case), execution_of(case))
         taken.append(time.thread_time() - started)
     yield "live trace, warm, CPU time", f"worst of 20: {max(taken):.2f} s", "2 s"
-    yield "live trace and three searches, CPU time", f"mean {seconds:.2f} s", ""
 
 
 def recommend_row() -> Row:
@@ -180,7 +190,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--configurations", type=int, default=200)
     parser.add_argument("--traces", type=int, default=60, help="random traces for the allocator")
-    parser.add_argument("--half", choices=HALVES, help="print a part, where the machine is wanted")
+    parser.add_argument("--part", choices=PARTS, help="only print, where others want the machine")
     options = parser.parse_args()
     if reason := noop_cuda.missing():
         sys.exit(reason)
@@ -190,9 +200,9 @@ def main() -> None:
         "a validation of the engine's own.\nPredicted; checked against torch's CUDA allocator "
         "without a GPU."
     )
-    halves = HALVES if options.half is None else (options.half,)
-    found = rows(options.configurations, options.traces, halves)
-    publish(found, (50, 52, 22), None if options.half else RESULTS, about)
+    parts = PARTS if options.part is None else (options.part,)
+    found = rows(options.configurations, options.traces, parts)
+    publish(found, (50, 52, 22), None if options.part else RESULTS, about)
 
 
 if __name__ == "__main__":
