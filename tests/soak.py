@@ -7,15 +7,19 @@ Says of each what was done and what was found; whatever failed is shown in full.
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 PYTEST = ("-m", "pytest", "-v", "-n", "2", "--hypothesis-profile=soak")
 DEATHS_A_RUN = 20
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 # Tests of readers that take any number of examples.
 READERS = (
     "tests/runs", "tests/engine/test_state.py", "tests/test_presets.py", "tests/test_units.py",
@@ -31,11 +35,14 @@ class Part:
         title: for people.
         arguments: of Python.
         done: says from what was printed how much was done.
+        in_memory: whether its files may lie in memory: a disk is waited for whenever one is
+            written over another, which is done ten thousand times.
     """
 
     title: str
     arguments: tuple[str, ...]
     done: Callable[[str], str]
+    in_memory: bool = True
 
 
 def deaths(printed: str) -> str:
@@ -54,7 +61,7 @@ def inputs_by_coverage(printed: str) -> str:
 
 
 PARTS = (
-    Part("deaths", (*PYTEST, "tests/engine/test_survival.py"), deaths),
+    Part("deaths", (*PYTEST, "tests/engine/test_survival.py"), deaths, in_memory=False),
     Part("damaged inputs", (*PYTEST, "--hypothesis-show-statistics", *READERS), damaged_inputs),
     Part("inputs by coverage", ("tests/fuzz/readers.py",), inputs_by_coverage),
 )
@@ -66,9 +73,14 @@ def main() -> int:
     for part in PARTS:
         print(f"{part.title}: …", flush=True)
         started = time.monotonic()
-        done = subprocess.run(
-            [sys.executable, *part.arguments], capture_output=True, text=True, errors="replace"
-        )
+        with tempfile.TemporaryDirectory(dir=MEMORY if part.in_memory else None) as folder:
+            done = subprocess.run(
+                [sys.executable, *part.arguments],
+                env=os.environ | {"TMPDIR": folder},
+                capture_output=True,
+                text=True,
+                errors="replace",
+            )
         minutes = (time.monotonic() - started) / 60
         if done.returncode:
             found = True
