@@ -57,7 +57,8 @@ def damaged_inputs(printed: str) -> str:
 
 
 def inputs_by_coverage(printed: str) -> str:
-    return "; ".join(printed.splitlines())
+    readers = re.findall(r"^\S+: [\d,]+ inputs$", printed, re.MULTILINE)
+    return f"{len(readers)} readers: " + ", ".join(readers)
 
 
 PARTS = (

@@ -10,7 +10,9 @@ the run with the input in a file.
 from __future__ import annotations
 
 import argparse
+import atexit
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -68,6 +70,8 @@ def fuzz(name: str, runs: int) -> None:
         f"-max_len={LONGEST_INPUT}",
         f"-artifact_prefix=fuzz-{name}-",
     )
+    # libFuzzer's alarm goes on while Python ends, and would then end it as if it had failed.
+    atexit.register(signal.setitimer, signal.ITIMER_REAL, 0)
     atheris.Setup([sys.argv[0], *limits, folder], reader)
     atheris.Fuzz()
 
