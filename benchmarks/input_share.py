@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from statistics import median
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the engine is started
-
 import torch
+from step_time import run_as_the_engine
 from torch import Tensor
 
 from vixtui.data.sources import DataSource, open_source
@@ -37,25 +38,37 @@ from vixtui.runs.config import Augmentation, Plan, RunConfig
 SOURCE, SIDE = "shapes:images=1000", 32
 LEVELS: tuple[Augmentation, ...] = ("light", "strong")
 TARGET = 0.05
-WARM_UP, STEPS = 2, 8
+WARM_UP, STEPS = 2, 25
 
 
 class Timed(Learner):
     """Counts the seconds that pictures take on their way to the model."""
 
+    clock = staticmethod(time.perf_counter)
     input_seconds = 0.0
 
     def examples(self, *arguments: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         """As in `Learner`."""
-        started = _now()
+        started = self.clock()
         result = super().examples(*arguments)
-        self.input_seconds += _now() - started
+        self.input_seconds += self.clock() - started
         return result
 
 
-def lines(only: Sequence[str] = (), threads: int = 0) -> Iterator[str]:
+def lines() -> Iterator[str]:
+    """Measure every preset in a process that is started as the engine is; tell, line by line."""
+    command = [sys.executable, __file__]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        yield from process.stdout or ()
+    if process.returncode:
+        raise SystemExit(f"exit code {process.returncode}")
+
+
+def measured(only: Sequence[str], threads: int) -> Iterator[str]:
     """Measure every preset, or `only` some, and tell, line by line; 0 `threads` are all cores."""
     torch.set_num_threads(threads or usable_cores())
+    if torch.get_num_threads() == 1:
+        Timed.clock = staticmethod(time.process_time)
     source = open_source(SOURCE, image_size=SIDE)
     items, labels = zip(*source.split.train, strict=True)
     home = os.environ.get("VIXTUI_HOME")
@@ -90,10 +103,6 @@ def lines(only: Sequence[str] = (), threads: int = 0) -> Iterator[str]:
         yield f"{'most':24} {'':8} {100 * most:7.1f}%"
 
 
-def _now() -> float:
-    return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
-
-
 def _cached(source: DataSource, items: Sequence[int]) -> Images:
     """Return pictures mapped from a cache made now."""
     data, told = data_config(source), []
@@ -110,12 +119,12 @@ def _measured(learner: Timed, images: Images, labels: Tensor) -> tuple[float, fl
     seconds, shares = [], []
     for step in range(WARM_UP + STEPS):
         learner.input_seconds = 0.0
-        started = _now()
+        started = learner.clock()
         chosen = order[step * batch : (step + 1) * batch]
         learner.combine(learner.accumulate(Batch(images, chosen), labels[chosen], step=step))
         learner.apply(step=step, lr=1e-3)
         if step >= WARM_UP:
-            seconds.append(_now() - started)
+            seconds.append(learner.clock() - started)
             shares.append(learner.input_seconds / seconds[-1])
     return median(seconds), median(shares)
 
@@ -141,7 +150,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[])
     parser.add_argument("--threads", type=int, default=0)
     options = parser.parse_args()
-    for line in lines(options.only, options.threads):
+    run_as_the_engine()
+    for line in measured(options.only, options.threads):
         print(line, flush=True)
 
 

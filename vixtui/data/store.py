@@ -57,7 +57,7 @@ class Mapped:
         return len(self._rows)
 
     def __getitem__(self, rows: Rows, /) -> Tensor:
-        chosen = self._all[self._rows[rows]]  # a copy
+        chosen = self._all.index_select(0, self._rows[rows])
         # Clean pages stay in the system's cache, but would count as memory of this process.
         if hasattr(self._mapping, "madvise"):
             self._mapping.madvise(mmap.MADV_DONTNEED)

@@ -5,6 +5,9 @@ Letters: b pictures, c channels, (h, w) pixels.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 
@@ -14,6 +17,7 @@ from vixtui.runs.weights import Preprocessing
 
 _SAMPLE = 5_000
 _AT_ONCE = 100
+_WORTH_SHARING = 2**20
 
 
 def measure(images: Images, group: Group = ALONE) -> Preprocessing:
@@ -35,6 +39,21 @@ def measure(images: Images, group: Group = ALONE) -> Preprocessing:
         mean=tuple(round(value, 6) for value in mean.tolist()),
         std=tuple(round(value, 6) for value in std.tolist()),
     )
+
+
+@contextmanager
+def enough_threads(values: int) -> Iterator[None]:
+    """Compute on one thread inside where so few `values` are changed that others only hold it up.
+
+    An engine's threads sleep when they wait, and to wake one takes as long as it then saves; on a
+    busy machine longer.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1 if values < _WORTH_SHARING else threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 class Normalise:

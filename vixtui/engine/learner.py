@@ -17,7 +17,7 @@ from vixtui.data.augment import augment, draw
 from vixtui.data.mix import draw_mix, mix
 from vixtui.data.tensors import Images
 from vixtui.engine.distributed import ALONE, Group
-from vixtui.engine.inputs import Normalise
+from vixtui.engine.inputs import Normalise, enough_threads
 from vixtui.engine.seeding import derived_seed, generator
 from vixtui.models.blocks import Block
 from vixtui.models.config import Recompute
@@ -68,6 +68,8 @@ class Learner:
         self._group = group
         self._device = device
         self._normalise = Normalise(preprocessing, device)
+        data = config.data
+        self._values_a_picture = data.in_channels * data.image_height * data.image_width
         self._class_weights: Tensor | None = None
         self.precision = "fp32"
         self.mixing = True
@@ -84,6 +86,7 @@ class Learner:
             fused=True,
         )
         self._allocate_moments()
+        self._weights = sum(parameter.numel() for parameter in self.model.parameters())
 
     def _first_model(self) -> VisionXFormer:
         torch.manual_seed(derived_seed(self._config.seed, "weights", 0))
@@ -151,7 +154,8 @@ class Learner:
         correct = torch.zeros((), device=self._device)
         for start in range(rows.start, rows.stop, self.micro_batch):
             part = torch.arange(start, min(start + self.micro_batch, rows.stop))
-            inputs, target = self.examples(images, labels, draws, mix_draws, part)
+            with enough_threads(len(part) * self._values_a_picture):
+                inputs, target = self.examples(images, labels, draws, mix_draws, part)
             answers = target if target.ndim == 1 else target.argmax(1)
             with self.autocast():
                 logits = self.model(inputs)
@@ -212,7 +216,8 @@ class Learner:
         ]
         self._group.add_up([*gradients, sums.loss_sum, sums.correct])
         largest = self._config.recipe.grad_clip or float("inf")
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), largest)
+        with enough_threads(self._weights):
+            norm = nn.utils.clip_grad_norm_(self.model.parameters(), largest)
         return Update(sums.loss_sum, sums.correct, sums.images, norm)
 
     def forget(self) -> None:
@@ -223,10 +228,11 @@ class Learner:
         """Change the weights once, by the accumulated gradient, and let go of it."""
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        self.optimizer.step()
+        with enough_threads(self._weights):
+            self.optimizer.step()
+            if self.averaged is not self.model:
+                self._average(step)
         self.forget()
-        if self.averaged is not self.model:
-            self._average(step)
 
     def autocast(self) -> torch.autocast:
         """Return the context of a forward pass in this run's precision."""

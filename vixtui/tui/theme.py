@@ -68,8 +68,8 @@ class Terminal:
 
     @property
     def polls_per_second(self) -> int:
-        """How often a live screen looks for news; it paints half as often."""
-        return 4 if self.remote else 10
+        """How often a live screen looks for news."""
+        return 2 if self.remote else 4
 
 
 def this_terminal() -> Terminal:

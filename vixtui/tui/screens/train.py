@@ -33,6 +33,8 @@ from vixtui.tui.widgets.fluid import Fluid
 from vixtui.tui.widgets.log_pane import LogPane
 
 _LIFE_SECONDS = 1.0
+# Painting takes the most processor time, which the training can use better.
+_PAINT_SECONDS = 2.0
 _STARTING = "Starting the engine and measuring what is fastest here: a few seconds."
 
 
@@ -80,6 +82,7 @@ was measured to take so far. The system does not hold it to the limit.
         self._asked: Command | None = None
         self._shown_banner = Content("")
         self._stale = False
+        self._unshown: list[str] = []
         self._quiet = True  # no event has come since the run was opened
 
     def body(self) -> Iterable[Widget]:
@@ -105,10 +108,8 @@ was measured to take so far. The system does not hold it to the limit.
         self.query_one("#accuracy", Chart).show(self._curves.accuracy)
         self.watch(self.app, "current_run", self._show_run)
         self.watch(self.app, "starting", self._show_starting)
-        polls_per_second = self.vixtui.terminal.polls_per_second
-        self.set_interval(1 / polls_per_second, self._poll)
-        # Painting takes most of the processor time, which the training can use better.
-        self.set_interval(2 / polls_per_second, self._redraw)
+        self.set_interval(1 / self.vixtui.terminal.polls_per_second, self._poll)
+        self.set_interval(_PAINT_SECONDS, self._redraw)
         self.set_interval(_LIFE_SECONDS, self._check_life)
 
     def _show_run(self, run: RunDirectory | None) -> None:
@@ -116,6 +117,7 @@ was measured to take so far. The system does not hold it to the limit.
         self._asked, self._quiet = None, True
         self._forget()
         self.query_one(LogPane).clear()
+        self._unshown = []
         if run is not None:
             self._load(run)
         self._refresh()
@@ -164,14 +166,16 @@ was measured to take so far. The system does not hold it to the limit.
         for event in events:
             self.progress.apply(event)
         self._curves.update(self.progress, events)
-        lines = [line for event in events if (line := story.log_line(event))]
-        if lines:
-            self.query_one(LogPane).add(lines)
+        self._unshown += [line for event in events if (line := story.log_line(event))]
         self._stale = True
 
     def _redraw(self) -> None:
-        if self._stale:
+        if self._stale and self.is_current:
             self._refresh()
+
+    def on_screen_resume(self) -> None:
+        """Show what came while another tab was shown."""
+        self._redraw()
 
     def _check_life(self) -> None:
         if self.run is None or self._tail is None:
@@ -191,6 +195,9 @@ was measured to take so far. The system does not hold it to the limit.
 
     def _refresh(self) -> None:
         self._stale = False
+        if self._unshown:
+            self.query_one(LogPane).add(self._unshown)
+            self._unshown = []
         for chart in self.query(Chart):
             chart.redraw()
         ascii = self.vixtui.terminal.ascii

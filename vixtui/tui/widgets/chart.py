@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby, zip_longest
 from math import log10
 
 from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
 from vixtui.tui.theme import CURVE_COLORS, Terminal
 from vixtui.tui.widgets.canvas import BAND, MARKS, Canvas
-from vixtui.tui.widgets.series import Series
+from vixtui.tui.widgets.series import Bucket, Series
 from vixtui.tui.widgets.ticks import linear_ticks, log_ticks, tick_label
 
 _ASCII_MARKS = ("**", "oo", "++", "xx", "##", "@@")
@@ -64,9 +65,16 @@ class Chart(Widget):
         self.redraw()
 
     def redraw(self) -> None:
-        """Look at the series again."""
-        self._strips = []
-        self.refresh()
+        """Look at the series again; paint only rows that change."""
+        before, size = self._strips, self._drawn_size
+        if not before or size != self.content_size:
+            self._strips = []
+            self.refresh()
+            return
+        self._strips = self.draw(size.width, size.height)
+        pairs = zip_longest(before, self._strips)
+        if changed := [y for y, (old, new) in enumerate(pairs) if old != new]:
+            self.refresh(*(Region(0, y, size.width, 1) for y in changed))
 
     def toggle_log(self) -> None:
         """Change between a linear and a logarithmic y axis."""
@@ -203,32 +211,23 @@ class _Frame:
         """Return the row out of `rows` in which `y` lies."""
         return round(self.fraction(y) * (rows - 1))
 
-    def column(self, x: float, columns: int) -> int:
-        """Return the column out of `columns` in which `x` lies."""
-        return round((x - self.x_low) / (self.x_high - self.x_low) * (columns - 1))
-
 
 def _plot(canvas: Canvas, frame: _Frame, number: int, series: Series) -> None:
     """Draw one curve: the means joined, the spread behind them."""
-    points: dict[int, list[float]] = {}  # column: low, high, total, count
-    gaps: set[int] = set()
-    for bucket in series.buckets:
-        x = frame.column((bucket.first_x + bucket.last_x) / 2, canvas.width)
-        if not bucket.count:
-            gaps.add(x)
-            continue
-        low, high, total, count = points.get(x, (bucket.low, bucket.high, 0.0, 0))
-        points[x] = [
-            min(low, bucket.low),
-            max(high, bucket.high),
-            total + bucket.total,
-            count + bucket.count,
-        ]
+    scale = (canvas.width - 1) / (frame.x_high - frame.x_low)
+
+    def column(bucket: Bucket) -> int:
+        return round(((bucket.first_x + bucket.last_x) / 2 - frame.x_low) * scale)
+
     previous: tuple[int, int] | None = None
-    for x, (low, high, total, count) in points.items():
-        dot = (x, frame.row(total / count, canvas.height))
-        canvas.band(number, x, frame.row(high, canvas.height), frame.row(low, canvas.height))
-        if previous is not None and any(previous[0] < gap < x for gap in gaps):
+    for x, group in groupby(series.buckets, column):
+        buckets = [bucket for bucket in group if bucket.count]
+        if not buckets:
             previous = None
+            continue
+        low, high = min([b.low for b in buckets]), max([b.high for b in buckets])
+        mean = sum([b.total for b in buckets]) / sum([b.count for b in buckets])
+        dot = (x, frame.row(mean, canvas.height))
+        canvas.band(number, x, frame.row(high, canvas.height), frame.row(low, canvas.height))
         canvas.line(number, previous or dot, dot)
         previous = dot
