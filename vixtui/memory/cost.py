@@ -26,7 +26,8 @@ class StepCost:
     Args:
         parameters: number of weights.
         peak_bytes: the most allocated at once.
-        budget_bytes: the smallest limit under which the allocator can serve the step.
+        budget_bytes: the smallest limit under which the allocator can serve the step; on the CPU
+            what the heap grows by.
         flops, moved_bytes, kernels: of all micro-batches of the step together.
         convolution_flops, attention_flops: those of `flops` that such kernels do.
         function_bytes: those of `moved_bytes` that exponentials, GELU, norms and the like move.

@@ -51,7 +51,7 @@ class StepFigures:
         kernels, update_kernels: operations started, in a pass and in the update.
         peaks: most allocated at once, of a batch that is not divided, in `UNIT_BYTES`.
         part_peaks: the same of a micro-batch of several, between which gradients stay.
-        extra: what the smallest budgets are above peaks; empty where that is nothing.
+        extra: what smallest budgets, or on the CPU the heap's growth, are above peaks.
     """
 
     patch_size: int

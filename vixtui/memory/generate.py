@@ -40,6 +40,7 @@ from vixtui.memory.figures import (
     stale_presets,
 )
 from vixtui.memory.grid import LARGEST_SIDE, traced_sizes
+from vixtui.memory.heap import heap_bytes
 from vixtui.memory.tape import forget_operations
 from vixtui.memory.trace import count_parameters, trace_config
 from vixtui.models.config import ModelConfig, Recompute
@@ -94,10 +95,9 @@ def step_figures(config: ModelConfig, execution: Execution) -> StepFigures:
     peaks, part_peaks = (
         script.peaks(BATCHES, block=BLOCK_BYTES if on_gpu else 1) for script in (whole, part)
     )
+    smallest = partial(smallest_budget, tolerance=_TOLERANCE) if on_gpu else heap_bytes
     extra = [
-        smallest_budget(whole.events(batch), tolerance=_TOLERANCE) - peaks[BATCHES.index(batch)]
-        for batch in BUDGET_BATCHES
-        if on_gpu
+        smallest(whole.events(batch)) - peaks[BATCHES.index(batch)] for batch in BUDGET_BATCHES
     ]
     return StepFigures(
         patch_size=config.patch_size,
