@@ -7,25 +7,31 @@ from typing import Any
 
 import torch
 
+from vixtui.memory.linear import Linear, linear
 from vixtui.memory.scratch import NONE, Scratch, is_depthwise
 
 # Input and output of a convolution; gradient, input and its gradient on the way back.
-_MAPS = {torch.ops.aten.convolution: 2, torch.ops.aten.convolution_backward: 3}
+_FORWARD_MAPS = 2
+_MAPS = {torch.ops.aten.convolution: _FORWARD_MAPS, torch.ops.aten.convolution_backward: 3}
 _ONEDNN_BATCH = 16
 
 
 @dataclass(frozen=True, slots=True)
-class _WeightCopies:
-    """Those of a convolution without taps, which oneDNN does for so many pictures (use_mkldnn).
+class _Copies:
+    """What oneDNN copies for a convolution without taps, which it does for so many pictures.
 
-    For fewer it does it on several threads alone, and keeps one.
+    For fewer, torch leaves it to oneDNN on several threads alone (use_mkldnn).
+
+    Args:
+        size: of all copies.
+        fewer: bytes for fewer pictures, on several threads.
     """
 
-    copies: int
-    bytes_each: int
+    size: Linear
+    fewer: int = 0
 
     def at(self, batch: int) -> int:
-        return self.bytes_each * (self.copies if batch >= _ONEDNN_BATCH else 1)
+        return self.size.at(batch) if batch >= _ONEDNN_BATCH else self.fewer
 
 
 def scratch(func: Any, args: tuple[Any, ...], result: Any) -> Scratch:
@@ -43,10 +49,25 @@ def scratch(func: Any, args: tuple[Any, ...], result: Any) -> Scratch:
     if is_depthwise(image, weight):
         return Scratch(after=(_blocked_maps(maps, image),))
     # oneDNN keeps as many copies of a dense convolution's weights, in another order.
-    copy = weight.numel() * weight.element_size()
-    if weight.shape[2:].numel() == 1 and weight.dtype == torch.float32:
-        return Scratch(after=(_WeightCopies(maps, copy),))
-    return Scratch(after=(maps * copy,))
+    if weight.shape[2:].numel() > 1 or weight.dtype != torch.float32:
+        return Scratch(after=(maps * _bytes(weight),))
+    # Without taps it does the same with input and output, or with the gradients of both.
+    few = _bytes(weight)
+    if maps == _FORWARD_MAPS:
+        copies = _Copies(linear(_bytes(image))), _Copies(Linear(few), fewer=few)
+        return Scratch(first=copies, before=(_Copies(linear(_bytes(result))),))
+    of_image, of_gradient = (_Copies(linear(_bytes(one))) for one in (image, args[0]))
+    of_weight = _Copies(Linear(few), fewer=few)
+    return Scratch(
+        first=(of_gradient, of_weight),
+        passing=(of_image,),
+        amid=(of_gradient, of_image),
+        after=(of_weight,),
+    )
+
+
+def _bytes(tensor: torch.Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
 
 
 def _blocked_maps(maps: int, image: torch.Tensor) -> int:

@@ -22,6 +22,7 @@ class Scratch:
     """Sizes of blocks that live only while a kernel runs; the last ones are given back first.
 
     Args:
+        first: allocated before all others, given back before the results are allocated.
         before: allocated before the results.
         passing: allocated before the results, too, and given back after the first of them.
         amid: allocated after the first result.
@@ -30,6 +31,7 @@ class Scratch:
         order: in which the results are allocated, if not as they are returned.
     """
 
+    first: tuple[Size, ...] = ()
     before: tuple[Size, ...] = ()
     passing: tuple[Size, ...] = ()
     amid: tuple[Size, ...] = ()

@@ -172,7 +172,9 @@ class Tape(TorchDispatchMode):
             for tensor in outputs:
                 self.see(tensor)
             return
+        first = self._hold_all(scratch.first)
         held, passing = self._hold_all(scratch.before), self._hold_all(scratch.passing)
+        self._give_back(first)
         for number, index in enumerate(scratch.order or range(len(outputs))):
             self.see(outputs[index])
             if number == 0:
