@@ -93,6 +93,12 @@ def cpu_rows() -> Iterator[Row]:
     yield "CPU engines, whole resident memory", spread([row.whole_error for row in measured]), ""
     growth = [row.growth_error for row in measured]
     yield "CPU engines, growth of resident memory", spread(growth), "worst 8 %"
+    profiled = [error for _, error in memory_cpu.profiled_errors()]
+    yield (
+        f"CPU, profiler peak, {len(profiled)} steps of every preset",
+        spread(profiled),
+        "worst 5 %",
+    )
 
 
 def prediction_rows(found: Sequence[Memory], truth: Sequence[Memory]) -> Iterator[Row]:

@@ -11,7 +11,10 @@ it is compared with the predicted growth, and the whole with the whole. Linux on
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
+import random
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -19,14 +22,20 @@ from pathlib import Path
 from statistics import median
 from typing import get_args
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "engine"))
+
+import torch
+from profiled_step import config_of, real_peak_bytes
+
 from vixtui.data.sources import open_source
 from vixtui.data.split import Split
 from vixtui.memory.engine import CPU_BASE_BYTES
-from vixtui.memory.execution import StepPrecision
+from vixtui.memory.execution import Execution, StepPrecision
+from vixtui.memory.trace import trace_config
 from vixtui.models.config import Recompute
 from vixtui.planning.needs import PresetNeeds
 from vixtui.planning.start import data_config
-from vixtui.presets import preset
+from vixtui.presets import all_presets, preset
 from vixtui.runs.config import Plan, Recipe, RunConfig
 from vixtui.runs.directory import create_run
 from vixtui.runs.events import Finished, last_event
@@ -37,6 +46,8 @@ STEPS = 3
 # Times as many as are learned from at a time: an evaluation takes no more at once.
 HELD_OUT = 4
 SEED = 0
+# Pictures of 32 pixels a side that the profiler looks at a step of.
+PROFILED_BATCHES = {"tiny": (1, 16), "small": (8,), "base": (2,), "paper": (4,)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +168,25 @@ def measured_rows(cases: tuple[Case, ...] = CASES) -> Iterator[Row]:
             del os.environ["VIXTUI_HOME"]
             if earlier is not None:
                 os.environ["VIXTUI_HOME"] = earlier
+
+
+def profiled_errors() -> Iterator[tuple[str, float]]:
+    """Yield how far a trace is from torch's profiler, of every preset in float32 and bfloat16.
+
+    The steps and the evaluation are the engine's, in this process; what is recomputed is drawn.
+    """
+    torch.set_num_threads(1)
+    draw = random.Random(SEED)
+    for name in all_presets():
+        size = preset(name).size
+        for batch, precision in itertools.product(PROFILED_BATCHES[size], get_args(StepPrecision)):
+            config, execution = (
+                config_of(name, 32),
+                Execution("cpu", precision, draw.choice(get_args(Recompute))),
+            )
+            (traced,) = trace_config(config, execution).script().peaks([batch])
+            real = real_peak_bytes(config, batch, execution, steps=1)
+            yield f"{name} {batch} {precision} {execution.recompute}", traced / real - 1
 
 
 def main() -> None:

@@ -6,83 +6,41 @@ from pathlib import Path
 
 import pytest
 import torch
+from profiled_step import config_of, real_peak_bytes
 from torch import nn
-from torch.profiler import ProfilerActivity, profile
 from torch.utils.checkpoint import checkpoint
 
-from vixtui.engine.evaluate import predict_logits
-from vixtui.engine.inputs import Normalise
-from vixtui.engine.learner import Learner
 from vixtui.memory import generate
 from vixtui.memory.cost import step_cost
-from vixtui.memory.execution import Execution
+from vixtui.memory.execution import Execution, StepPrecision
 from vixtui.memory.figures import read_figures
 from vixtui.memory.linear import NOTHING
 from vixtui.memory.tape import forget_operations
 from vixtui.memory.trace import count_parameters, trace_config, trace_step
 from vixtui.models import blocks
-from vixtui.models.config import ModelConfig
-from vixtui.presets import preset
-from vixtui.runs.config import DataConfig, Plan, Recipe, RunConfig
-from vixtui.runs.weights import Preprocessing
+from vixtui.models.config import Recompute
 
 CPU = Execution("cpu")
 
 
-def config_of(name: str, side: int, channels: int = 3) -> ModelConfig:
-    return preset(name).model_config(
-        image_height=side, image_width=side, in_channels=channels, num_classes=10
-    )
-
-
-def real_peak_bytes(config: ModelConfig, batch: int) -> int:
-    """Make the engine's updates for real; return the most allocated at once."""
-    run = run_config(config, batch)
-    shape = batch, config.in_channels, config.image_height, config.image_width
-    pictures, labels = torch.zeros(shape, dtype=torch.uint8), torch.zeros(batch, dtype=torch.long)
-    grey = Preprocessing(mean=(0.5,) * config.in_channels, std=(0.2,) * config.in_channels)
-    device = torch.device("cpu")
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
-        learner = Learner(run, grey, device)
-        for step in range(2):
-            learner.combine(learner.accumulate(pictures, labels, step=step))
-            learner.apply(step=step, lr=1e-3)
-        normalise = Normalise(grey, device)
-        predict_logits(learner.averaged, pictures, normalise, batch_size=batch)
-    events = recorded.profiler.kineto_results.events()
-    changes = sorted((e.start_ns(), e.nbytes()) for e in events if e.name() == "[memory]")
-    live = peak = 0
-    for _, change in changes:
-        live += change
-        peak = max(peak, live)
-    return peak
-
-
-def run_config(config: ModelConfig, batch: int) -> RunConfig:
-    data = DataConfig(
-        source="",
-        classes=tuple("abcdefghij"),
-        image_height=config.image_height,
-        image_width=config.image_width,
-        in_channels=config.in_channels,
-        fingerprint="",
-        train=batch,
-        validation=0,
-        test=0,
-    )
-    plan = Plan(device="cpu", micro_batch=batch, budget_bytes=1, predicted_peak_bytes=1, basis="")
-    recipe = Recipe(epochs=1, batch_size=batch, cutmix=0.5)
-    return RunConfig(
-        id="run", created="", vixtui="", preset="", seed=0, model=config, data=data, recipe=recipe,
-        plan=plan,
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize("name", ["vit:tiny", "hybrid-vin:tiny", "vip:tiny", "hybrid-fnet:tiny"])
-def test_a_trace_tells_what_a_real_step_allocates(name: str) -> None:
-    config = config_of(name, 32)
-    (traced,) = trace_config(config, CPU).script().peaks([16])
-    assert traced == pytest.approx(real_peak_bytes(config, 16), rel=0.06)
+@pytest.mark.parametrize(
+    ("name", "precision", "recompute"),
+    [
+        ("vit:tiny", "fp32", "none"),
+        ("hybrid-vin:tiny", "fp32", "none"),
+        ("hybrid-vin:tiny", "bf16", "block"),
+        ("vip:tiny", "fp32", "mlp"),
+        ("vip:tiny", "bf16", "fast"),
+        ("hybrid-fnet:tiny", "fp32", "none"),
+        ("mixer:tiny", "bf16", "none"),
+    ],
+)
+def test_a_trace_tells_what_a_real_step_allocates(
+    name: str, precision: StepPrecision, recompute: Recompute
+) -> None:
+    config, execution = config_of(name, 32), Execution("cpu", precision, recompute)
+    (traced,) = trace_config(config, execution).script().peaks([16])
+    assert traced == pytest.approx(real_peak_bytes(config, 16, execution), rel=0.05)
 
 
 def test_a_trace_allocates_nothing_and_counts_operations() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 
 import torch
 
@@ -12,7 +13,7 @@ from vixtui.data.tensors import Images
 from vixtui.engine import calibrate, evaluate
 from vixtui.engine.distributed import Group
 from vixtui.engine.half import half_precision_works
-from vixtui.engine.heap import set_small_blocks_apart
+from vixtui.engine.heap import large_blocks_mapped, set_small_blocks_apart
 from vixtui.engine.inputs import Normalise, measure
 from vixtui.engine.intake import Intake
 from vixtui.engine.learner import Learner, Update
@@ -88,6 +89,7 @@ class Setup:
                 remedy="choose a smaller --nproc or a larger --batch-size",
             )
         self.learner.micro_batch = min(self.learner.micro_batch, self.batch)
+        self._tried = set[str]()
         # What is timed should not include decoding.
         self._trial = pictures.train.images[: self.batch]
         self.epoch_steps = len(pictures.train.labels) // self.batch
@@ -156,7 +158,8 @@ class Setup:
         self._agree_on_memory()
         if len(self.pictures.validation.labels):
             some = self.pictures.validation.images[: self._evaluated_at_once()]
-            self.logits(self.learner.averaged, some)
+            with large_blocks_mapped():
+                self.logits(self.learner.averaged, some)
         release_reserve(self.device)
         return seconds
 
@@ -205,15 +208,20 @@ class Setup:
         count = pictures or self.batch
         images, labels = self._trial[:count], self.pictures.train.labels[:count]
         self.learner.precision = precision
-        self._recovery.run(lambda: self.learner.accumulate(images, labels, step=0))
-        self.learner.forget()
+        first = count == self.batch and precision not in self._tried
+        with large_blocks_mapped() if first else nullcontext():
+            self._recovery.run(lambda: self.learner.accumulate(images, labels, step=0))
+            self.learner.forget()
+        if first:
+            self._tried.add(precision)
 
     def _half_precision_works(self) -> bool:
         count = min(self.batch, _COMPARED * self.group.size)
         images, labels = self._trial[:count], self.pictures.train.labels[:count]
-        works = self._recovery.run(
-            lambda: half_precision_works(self.learner, images, labels, self.state.precision)
-        )
+        with large_blocks_mapped():
+            works = self._recovery.run(
+                lambda: half_precision_works(self.learner, images, labels, self.state.precision)
+            )
         return not self.group.largest([not works])[0]
 
     def _compare_pictures(self) -> None:

@@ -22,12 +22,10 @@ def heap_environment() -> dict[str, str]:
 
     What the user sets in the same variable comes last and wins.
     """
-    version = _glibc_version()
-    if version is None:
+    if _glibc_version() is None:
         return {}
-    threshold = 1024 * _MIB if version >= _LARGE_THRESHOLD_VERSION else 32 * _MIB
     settings = (
-        f"mmap_threshold={threshold}",
+        f"mmap_threshold={mmap_threshold()}",
         f"trim_threshold={2**42}",
         "tcache_count=0",
         "mxfast=0",
@@ -36,6 +34,12 @@ def heap_environment() -> dict[str, str]:
     if users := os.environ.get("GLIBC_TUNABLES"):
         words.append(users)
     return {"GLIBC_TUNABLES": ":".join(words)}
+
+
+def mmap_threshold() -> int:
+    """Return the size from which on a block is not of the heap, in bytes: as large as may be."""
+    version = _glibc_version()
+    return (1024 if version is None or version >= _LARGE_THRESHOLD_VERSION else 32) * _MIB
 
 
 def _glibc_version() -> tuple[int, ...] | None:
