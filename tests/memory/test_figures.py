@@ -222,9 +222,9 @@ def test_engine_needs_more_than_the_step() -> None:
         moved_bytes=1,
         kernels=1,
     )
-    alone = cpu_bytes(step, images=0, batch_bytes=0)
+    alone = cpu_bytes(step, "fp32", images=0, batch_bytes=0)
     assert alone > 300 * MIB + 500 * MIB
-    with_batches = cpu_bytes(step, images=0, batch_bytes=MIB)
+    with_batches = cpu_bytes(step, "fp32", images=0, batch_bytes=MIB)
     assert with_batches - alone >= 2 * MIB  # this one and the next
     assert gpu_bytes(step) > 300 * MIB + 512 * MIB
 
@@ -233,7 +233,7 @@ def test_a_folder_larger_than_memory_needs_no_more_memory_than_a_small_one() -> 
     step = StepCost(
         parameters=1, peak_bytes=MIB, budget_bytes=MIB, flops=1, moved_bytes=1, kernels=1
     )
-    small, large = (cpu_bytes(step, images=n, batch_bytes=10**7) for n in (1_000, 100_000))
+    small, large = (cpu_bytes(step, "fp32", images=n, batch_bytes=10**7) for n in (1_000, 100_000))
     assert large - small < 100_000 * 3 * 64 * 64 / 10
 
 

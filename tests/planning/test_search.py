@@ -207,7 +207,7 @@ def test_automatic_precision_has_room_for_both() -> None:
 
 
 def test_on_a_cpu_bfloat16_alone_is_the_last_resort(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(needs_module, "cpu_bytes", lambda cost, **_: cost.peak_bytes)
+    monkeypatch.setattr(needs_module, "cpu_bytes", lambda cost, *_, **__: cost.peak_bytes)
     question = asked("cpu", side=512)
     found = needs_of("vin:tiny", question)
     least = found.smallest(("fp32",), ("none", "mlp", "block")).peak_bytes

@@ -149,14 +149,14 @@ class PresetNeeds:
             precision=precision,
             recompute=recompute,
             costs=costs,
-            peak_bytes=max(map(self._engine_bytes, costs)),
+            peak_bytes=max(map(self._engine_bytes, costs, TRIED[precision])),
             basis=CPU_BASIS if self._on_cpu else GPU_BASIS,
         )
 
-    def _engine_bytes(self, cost: StepCost) -> int:
+    def _engine_bytes(self, cost: StepCost, precision: StepPrecision) -> int:
         if self._on_cpu:
             batch_bytes = self.batch_size * self._image_bytes
-            return cpu_bytes(cost, images=self._images, batch_bytes=batch_bytes)
+            return cpu_bytes(cost, precision, images=self._images, batch_bytes=batch_bytes)
         return gpu_bytes(cost)
 
     def _cost(self, micro_batch: int, precision: StepPrecision, recompute: Recompute) -> StepCost:
