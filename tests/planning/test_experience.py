@@ -136,6 +136,11 @@ def test_a_run_that_ran_out_lowers_the_micro_batch_next_time() -> None:
     assert before.remembered == ""
 
 
+def test_what_ran_out_in_an_unknown_precision_leaves_room_for_no_more_pictures_in_any() -> None:
+    limit = needs_of().at(8, "fp32", "none").peak_bytes
+    assert considered(ran_out(8)).peak_bytes <= limit < needs_of().at(8, "auto", "none").peak_bytes
+
+
 def test_a_larger_budget_is_tried_anew() -> None:
     assert considered(ran_out(8), budget=round(1.1 * BUDGET)).remembered == ""
     assert considered(ran_out(8), budget=BUDGET - 1).micro_batch <= 8
@@ -169,7 +174,7 @@ def test_what_ran_out_in_the_smallest_way_does_not_fit() -> None:
 
 
 def test_a_limit_that_changes_nothing_is_not_mentioned() -> None:
-    assert considered(ran_out(64), budget=BUDGET).remembered == ""
+    assert considered(ran_out(64, precision="bf16"), budget=BUDGET).remembered == ""
 
 
 @settings(max_examples=60)

@@ -12,7 +12,7 @@ from statistics import median
 
 from vixtui.errors import UsageError
 from vixtui.memory.engine import GPU_CONTEXT_BYTES
-from vixtui.planning.needs import PresetNeeds, changed_model
+from vixtui.planning.needs import TRIED, PresetNeeds, changed_model
 from vixtui.planning.speed import same_model
 from vixtui.planning.types import Task
 from vixtui.runs.lessons import Lesson
@@ -135,7 +135,10 @@ def _reached(lesson: Lesson, needs: PresetNeeds) -> int:
     if lesson.ran_out:
         micro_batch, recompute = lesson.left_micro_batch, lesson.left_recompute
     micro_batch = min(micro_batch, needs.batch_size)
-    return needs.at(micro_batch, lesson.precision, recompute).peak_bytes
+    # Of the precisions that it tried, nobody wrote down which one it took.
+    return min(
+        needs.at(micro_batch, tried, recompute).peak_bytes for tried in TRIED[lesson.precision]
+    )
 
 
 def _needs(lesson: Lesson, *, on_cpu: bool) -> PresetNeeds:
