@@ -13,25 +13,28 @@ from vixtui.memory.scratch import NONE, Scratch, is_depthwise
 # Input and output of a convolution; gradient, input and its gradient on the way back.
 _FORWARD_MAPS = 2
 _MAPS = {torch.ops.aten.convolution: _FORWARD_MAPS, torch.ops.aten.convolution_backward: 3}
-_ONEDNN_BATCH = 16
+# For fewer pictures torch may not ask oneDNN (use_mkldnn): without taps on one thread, and with few
+# of them for a picture of no more numbers than that.
+_NO_TAPS_BATCH, _FEW_TAPS_BATCH = 16, 2
+_MOST_TAPS_A_SIDE, _SMALL_PICTURE = 3, 20480
 
 
 @dataclass(frozen=True, slots=True)
 class _Copies:
-    """What oneDNN copies for a convolution without taps, which it does for so many pictures.
-
-    For fewer, torch leaves it to oneDNN on several threads alone (use_mkldnn).
+    """What oneDNN copies for a convolution of so many pictures that torch leaves it to it.
 
     Args:
         size: of all copies.
-        fewer: bytes for fewer pictures, on several threads.
+        batch: so many pictures.
+        fewer: bytes for fewer pictures; without taps, on several threads.
     """
 
     size: Linear
+    batch: int = _NO_TAPS_BATCH
     fewer: int = 0
 
     def at(self, batch: int) -> int:
-        return self.size.at(batch) if batch >= _ONEDNN_BATCH else self.fewer
+        return self.size.at(batch) if batch >= self.batch else self.fewer
 
 
 def scratch(func: Any, args: tuple[Any, ...], result: Any) -> Scratch:
@@ -50,7 +53,11 @@ def scratch(func: Any, args: tuple[Any, ...], result: Any) -> Scratch:
         return Scratch(after=(_blocked_maps(maps, image),))
     # oneDNN keeps as many copies of a dense convolution's weights, in another order.
     if weight.shape[2:].numel() > 1 or weight.dtype != torch.float32:
-        return Scratch(after=(maps * _bytes(weight),))
+        output = result if maps == _FORWARD_MAPS else args[0]
+        # Without oneDNN, what each output is computed from lies in a column of its own.
+        columns = output.shape[2:].numel() * weight[0].numel() * weight.element_size()
+        batch = _tapped_batch(image, weight)
+        return Scratch(after=(_Copies(Linear(maps * _bytes(weight)), batch, fewer=columns),))
     # Without taps it does the same with input and output, or with the gradients of both.
     few = _bytes(weight)
     if maps == _FORWARD_MAPS:
@@ -64,6 +71,12 @@ def scratch(func: Any, args: tuple[Any, ...], result: Any) -> Scratch:
         amid=(of_gradient, of_image),
         after=(of_weight,),
     )
+
+
+def _tapped_batch(image: torch.Tensor, weight: torch.Tensor) -> int:
+    """Return from how many pictures on oneDNN does a convolution with taps."""
+    small = image[0].numel() <= _SMALL_PICTURE and max(weight.shape[2:]) <= _MOST_TAPS_A_SIDE
+    return _FEW_TAPS_BATCH if small and weight.dtype == torch.float32 else 1
 
 
 def _bytes(tensor: torch.Tensor) -> int:
