@@ -12,10 +12,14 @@ from vixtui.memory.engine import GPU_CONTEXT_BYTES
 
 _MIB = 2**20
 # Addresses that a process reserves and hardly uses: modules loaded late and the C library's heaps
-# took 28 MiB when measured, and a thread's stack is 8 MiB.
-_UNUSED_BYTES, _STACK_BYTES = 64 * _MIB, 8 * _MIB
+# took 28 MiB when measured, kernels' code and trials in two precisions 130 MiB; with room for just
+# that, trainings that fit ran out. A thread's stack is 8 MiB.
+_UNUSED_BYTES, _STACK_BYTES = 256 * _MIB, 8 * _MIB
 # Trials do without these: the heap keeps what it once had, and others need some, too.
 _RESERVE_BYTES = 24 * _MIB
+# After memory ran out, the heap has taken all addresses that the limit left and keeps them; without
+# some for small objects and code of other kernels, oneDNN does not fail but crashes.
+_ROOM_BYTES = 16 * _MIB
 
 
 def limit_memory(device: torch.device, budget_bytes: int) -> None:
@@ -53,9 +57,24 @@ def _limit_addresses(budget_bytes: int) -> None:
 
 def release_reserve(device: torch.device) -> None:
     """Allow the whole budget; to be called once after `limit_memory`, when the trials are over."""
+    _allow_more(device, _RESERVE_BYTES)
+
+
+def make_room(device: torch.device, *, threads: int = 0, file_bytes: int = 0) -> None:
+    """Allow a little more, after memory ran out: for small objects and code.
+
+    Args:
+        device: of the training.
+        threads: that are to be started.
+        file_bytes: of a file that is to be mapped.
+    """
+    _allow_more(device, _ROOM_BYTES + threads * _STACK_BYTES + file_bytes)
+
+
+def _allow_more(device: torch.device, more_bytes: int) -> None:
     if device.type == "cpu" and sys.platform == "linux":
         import resource
 
         limit, highest = resource.getrlimit(resource.RLIMIT_AS)
         if limit != resource.RLIM_INFINITY:
-            resource.setrlimit(resource.RLIMIT_AS, (limit + _RESERVE_BYTES, highest))
+            resource.setrlimit(resource.RLIMIT_AS, (limit + more_bytes, highest))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import torch
@@ -12,6 +13,7 @@ import torch
 from vixtui.engine.device import out_of_memory
 from vixtui.engine.heap import give_back_freed_memory
 from vixtui.engine.learner import Learner
+from vixtui.engine.limit import make_room
 from vixtui.errors import DoesNotFitError
 from vixtui.models.config import Recompute
 from vixtui.runs.ways import smaller
@@ -20,6 +22,9 @@ T = TypeVar("T")
 
 # Autograd's thread lets go of a failed step a moment after the failure is known.
 _LET_GO_SECONDS = 0.1
+# Weights, their averages and two moments, which are read back once they are saved.
+_SAVED_COPIES = 4
+_NO_ROOM_FOR_CODE = "could not create a primitive"
 
 
 class Recovery:
@@ -35,6 +40,9 @@ class Recovery:
         self, learner: Learner, device: torch.device, on_change: Callable[[int, Recompute], None]
     ) -> None:
         self._learner, self._device, self._on_change = learner, device, on_change
+        self._thread: ThreadPoolExecutor | None = None
+        weights = sum(parameter.nbytes for parameter in learner.model.parameters())
+        self._unmapped_bytes = _SAVED_COPIES * weights
 
     def run(self, work: Callable[[], T]) -> T:
         """Return what `work` returns; it must start from the same place each time.
@@ -44,12 +52,15 @@ class Recovery:
         """
         while True:
             try:
-                return work()
+                return self._thread.submit(work).result() if self._thread else work()
             except Exception as error:
                 if not out_of_memory(error):
                     raise
+                no_room_for_code = _NO_ROOM_FOR_CODE in str(error)
             # Not inside the handler: the traceback would keep the failed step alive.
             self._release()
+            if no_room_for_code:
+                self._take_new_thread()
             following = smaller(self._learner.micro_batch, self._learner.recompute)
             if following is None:
                 raise DoesNotFitError(
@@ -66,5 +77,18 @@ class Recovery:
         gc.collect()
         if self._device.type == "cpu":
             give_back_freed_memory()
+            make_room(self._device, file_bytes=self._unmapped_bytes)
+            self._unmapped_bytes = 0
         else:
             torch.get_device_module(self._device).empty_cache()
+
+    def _take_new_thread(self) -> None:
+        """Work in another thread from now on.
+
+        oneDNN's code generator keeps an error for each thread (``Xbyak::GetError``): where memory
+        for code ran out, it makes none any more, however much memory there is.
+        """
+        if self._thread:
+            self._thread.shutdown()
+        make_room(self._device, threads=torch.get_num_threads())
+        self._thread = ThreadPoolExecutor(max_workers=1)
