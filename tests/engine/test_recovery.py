@@ -189,8 +189,8 @@ def test_a_budget_binds_on_the_cpu_and_the_run_still_ends_well() -> None:
         "shapes",
         preset_name="vip:tiny",
         budget_bytes=1,
-        micro_batch=256,
-        batch_size=256,
+        micro_batch=512,
+        batch_size=512,
         epochs=1,
     )
     usable = os.sched_getaffinity(0)
@@ -200,4 +200,4 @@ def test_a_budget_binds_on_the_cpu_and_the_run_still_ends_well() -> None:
     finally:
         os.sched_setaffinity(0, usable)
     first = of(run, MemoryRanOut)[0]
-    assert (first.step, first.micro_batch) == (0, 128)
+    assert (first.step, first.micro_batch) == (0, 256)
