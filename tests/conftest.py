@@ -6,6 +6,7 @@ import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -35,3 +36,20 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("VIXTUI_HOME", str(folder))
     monkeypatch.delenv("NO_COLOR", raising=False)
     return folder
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The pictures that this process has decoded so far."""
+    from vixtui.data import store, tensors
+
+    seen: list[Any] = []
+    load = tensors.load_picture
+
+    def noted(data: Any, item: Any) -> object:
+        seen.append(item)
+        return load(data, item)
+
+    for module in (store, tensors):
+        monkeypatch.setattr(module, "load_picture", noted)
+    return seen

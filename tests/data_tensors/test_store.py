@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vixtui.data import cache, cache_folder, store, tensors
+from vixtui.data import cache, cache_folder
 from vixtui.data.cache import as_json
 from vixtui.data.cache_folder import SUFFIX, cache_files, clear_cache
 from vixtui.data.sources import open_source
@@ -40,20 +40,6 @@ def folder(tmp_path: Path) -> Path:
             image = Image.new("RGB", (8, 8), (number, label, 0))
             image.save(tmp_path / "pictures" / name / f"{number:03}.png")
     return tmp_path / "pictures"
-
-
-@pytest.fixture
-def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Item]:
-    """The pictures that have been decoded so far."""
-    seen: list[Item] = []
-    load = tensors.load_picture
-
-    def noted(data: DataConfig, item: Item) -> object:
-        seen.append(item)
-        return load(data, item)
-
-    monkeypatch.setattr(store, "load_picture", noted)
-    return seen
 
 
 def every(source: str) -> tuple[DataConfig, list[Item]]:

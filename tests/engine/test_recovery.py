@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import weakref
 
 import pytest
@@ -137,6 +138,22 @@ def test_an_error_of_another_kind_is_not_tried_again(learner: Learner) -> None:
 
     with pytest.raises(ZeroDivisionError):
         Recovery(learner, CPU, lambda *change: pytest.fail("tried again")).run(work)
+
+
+def test_where_no_code_could_be_made_once_another_thread_goes_on(learner: Learner) -> None:
+    """The code generator of a thread that failed would fail for ever."""
+    threads: list[threading.Thread] = []
+
+    def work() -> None:
+        threads.append(threading.current_thread())
+        if len(set(threads)) == 1:
+            raise RuntimeError("could not create a primitive")
+
+    recovery = Recovery(learner, CPU, lambda *change: None)
+    recovery.run(work)
+    recovery.run(work)
+    assert threads[0] is threading.current_thread()
+    assert threads[1] is threads[2] is not threads[0]
 
 
 def test_a_failed_update_is_let_go_before_the_next_try(learner: Learner) -> None:

@@ -12,7 +12,6 @@ import pytest
 from PIL import Image
 from small_runs import make_run
 
-from vixtui.data import store, tensors
 from vixtui.data.cache_folder import cache_files
 from vixtui.engine.intake import take_in
 from vixtui.engine.serve import Server
@@ -21,7 +20,6 @@ from vixtui.memory.execution import Execution
 from vixtui.paths import assets_dir
 from vixtui.planning.traced import read_trace
 from vixtui.presets import preset
-from vixtui.runs.config import DataConfig
 from vixtui.runs.directory import RunDirectory
 from vixtui.runs.process import Engine, start_training
 
@@ -104,21 +102,6 @@ def test_classes_of_another_folder_are_matched_by_name(
     counts = {row["class"]: row["images"] for row in result["per_class"]}
     assert counts["9"] == counts["0"] == 10
     assert sum(counts.values()) == 20
-
-
-@pytest.fixture
-def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The pictures that this process has decoded so far."""
-    seen: list[str] = []
-    load = tensors.load_picture
-
-    def noted(data: DataConfig, item: str) -> object:
-        seen.append(item)
-        return load(data, item)
-
-    monkeypatch.setattr(store, "load_picture", noted)
-    monkeypatch.setattr(tensors, "load_picture", noted)
-    return seen
 
 
 @pytest.fixture

@@ -83,14 +83,9 @@ def share_of_batch(batch_size: int, images: int, processes: int) -> int:
     Raises:
         UsageError: when there is not one for each.
     """
-    from vixtui.errors import UsageError
+    from vixtui.runs.config import pictures_an_update
 
-    if min(batch_size, images) < processes:
-        raise UsageError(
-            f"{min(batch_size, images)} pictures an update are too few for {processes} processes",
-            where="--nproc",
-            remedy="choose a smaller --nproc or a larger --batch-size",
-        )
+    pictures_an_update(batch_size, images, processes)
     return -(-batch_size // processes)
 
 

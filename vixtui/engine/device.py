@@ -71,12 +71,13 @@ def _high_water_bytes() -> int:
 
 # Of torch's CPU allocator, Apple's and other drivers, the C++ library, CUDA's BLAS, and oneDNN,
 # which finds no room for the code of a kernel.
+NO_ROOM_FOR_CODE = "could not create a primitive"
 _OUT_OF_MEMORY = (
     "can't allocate memory",
     "out of memory",
     "std::bad_alloc",
     "CUBLAS_STATUS_ALLOC_FAILED",
-    "could not create a primitive",
+    NO_ROOM_FOR_CODE,
 )
 
 

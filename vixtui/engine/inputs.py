@@ -49,7 +49,10 @@ def enough_threads(values: int) -> Iterator[None]:
     busy machine longer.
     """
     threads = torch.get_num_threads()
-    torch.set_num_threads(1 if values < _WORTH_SHARING else threads)
+    if values >= _WORTH_SHARING or threads == 1:
+        yield
+        return
+    torch.set_num_threads(1)
     try:
         yield
     finally:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import torch
 
-from vixtui.engine.device import out_of_memory
+from vixtui.engine.device import NO_ROOM_FOR_CODE, out_of_memory
 from vixtui.engine.heap import give_back_freed_memory
 from vixtui.engine.learner import Learner
 from vixtui.engine.limit import make_room
@@ -24,7 +24,6 @@ T = TypeVar("T")
 _LET_GO_SECONDS = 0.1
 # Weights, their averages and two moments, which are read back once they are saved.
 _SAVED_COPIES = 4
-_NO_ROOM_FOR_CODE = "could not create a primitive"
 
 
 class Recovery:
@@ -56,7 +55,7 @@ class Recovery:
             except Exception as error:
                 if not out_of_memory(error):
                     raise
-                no_room_for_code = _NO_ROOM_FOR_CODE in str(error)
+                no_room_for_code = NO_ROOM_FOR_CODE in str(error)
             # Not inside the handler: the traceback would keep the failed step alive.
             self._release()
             if no_room_for_code:

@@ -24,12 +24,12 @@ from vixtui.engine.seeding import balanced_order, epoch_order
 from vixtui.engine.state import TrainState, load_state
 from vixtui.engine.transfer import take_over
 from vixtui.engine.weights import card_of
-from vixtui.errors import DataError, UsageError
+from vixtui.errors import DataError
 from vixtui.hardware.host import usable_cores
 from vixtui.models.config import Recompute
 from vixtui.models.vision_xformer import VisionXFormer
 from vixtui.runs import events
-from vixtui.runs.config import RunConfig
+from vixtui.runs.config import RunConfig, pictures_an_update
 from vixtui.runs.directory import RunDirectory
 from vixtui.runs.lessons import way_left
 from vixtui.runs.ways import LEVELS, Way
@@ -81,13 +81,9 @@ class Setup:
         if config.recipe.balance == "loss":
             self.learner.weigh_classes(pictures.train.labels)
         self._recovery = Recovery(self.learner, device, self._on_memory_ran_out)
-        self.batch = min(config.recipe.batch_size, len(pictures.train.labels))
-        if self.batch < group.size:
-            raise UsageError(
-                f"{self.batch} pictures an update are too few for {group.size} processes",
-                where="--nproc",
-                remedy="choose a smaller --nproc or a larger --batch-size",
-            )
+        self.batch = pictures_an_update(
+            config.recipe.batch_size, len(pictures.train.labels), group.size
+        )
         self.learner.micro_batch = min(self.learner.micro_batch, self.batch)
         self._tried = set[str]()
         # What is timed should not include decoding.

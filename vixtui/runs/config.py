@@ -240,6 +240,27 @@ def read_config(path: Path) -> RunConfig:
         raise UsageError(f"run.toml is damaged: {error}", where=path) from error
 
 
+def pictures_an_update(batch_size: int, images: int, processes: int) -> int:
+    """Return how many pictures an update takes, of all processes together.
+
+    Args:
+        batch_size: of the recipe.
+        images: training pictures.
+        processes: of all machines.
+
+    Raises:
+        UsageError: when there is not one for each.
+    """
+    pictures = min(batch_size, images)
+    if pictures < processes:
+        raise UsageError(
+            f"{pictures} pictures an update are too few for {processes} processes",
+            where="--nproc",
+            remedy="choose a smaller --nproc or a larger --batch-size",
+        )
+    return pictures
+
+
 def read_order(path: Path) -> tuple[int, str]:
     """Return a run's number and when it was made, from the first lines of ``run.toml`` alone.
 
