@@ -30,7 +30,7 @@ from vixtui.hardware.calibration import Rates
 from vixtui.hardware.host import cpu_name, usable_cores
 from vixtui.planning.speed import Throughput
 from vixtui.presets import all_presets
-from vixtui.runs.heap import heap_environment
+from vixtui.runs.process import engine_environment
 
 RESULTS = Path(__file__).parent / "results" / "step_time.md"
 SIDE = 32
@@ -102,8 +102,8 @@ def way(rates: Rates) -> str:
 
 
 def run_as_the_engine() -> None:
-    """Start anew with the heap that training has, which a process gets at its start."""
-    settings = heap_environment() | {"OMP_WAIT_POLICY": "PASSIVE"}
+    """Start anew with the heap and threads that training has, which a process gets at its start."""
+    settings = engine_environment()
     if settings.keys() - os.environ.keys():
         os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | settings)
 
