@@ -43,19 +43,22 @@ def augment(
         float32 (b, c, h, w) in [0, 1].
     """
     draws = draws.to(images.device)
-    shift_y, shift_x, flip, *jitter, hole_y, hole_x = draws[:, :8].unbind(1)  # (b,) each
+    shift_y, shift_x, flip, _, _, _, hole_y, hole_x = draws[:, :8].unbind(1)  # (b,) each
     if crop > 0 or horizontal_flip:
         mirrored = (flip < 0.5) & horizontal_flip
         images = _moved(images, shift_y, shift_x, mirrored, crop)
-    x = images.to(torch.float32).div_(255)
+    x = images.to(torch.float32, memory_format=torch.contiguous_format)
+    white = 255
+    if trivial > 0 or color_jitter == 0:
+        x, white = x.div_(255), 1
     if trivial > 0:
         chance, choice, strength, sign = draws[:, 8:].unbind(1)
         choice = torch.where(chance < trivial, choice, 1 - 2**-24)  # the last changes nothing
         x = operate(x, choice=choice, strength=strength, sign=sign)
     if color_jitter > 0:
-        x = _recoloured(x, [1 + color_jitter * (2 * draw - 1) for draw in jitter])
+        x = _recoloured(x, 1 + color_jitter * (2 * draws[:, 3:6] - 1), white)
     if erase > 0:
-        x = _erased(x, hole_y, hole_x, round(erase * min(x.shape[2:])))
+        _erase(x, hole_y, hole_x, round(erase * min(x.shape[2:])))
     return x
 
 
@@ -85,33 +88,39 @@ def _reflected(side: int, pad: int, device: torch.device) -> Tensor:
     return torch.minimum(rows, period - rows).clamp_(max=side - 1)
 
 
-def _recoloured(x: Tensor, factors: list[Tensor]) -> Tensor:
+def _recoloured(x: Tensor, factors: Tensor, white: int) -> Tensor:
     """Scale brightness, then distance from the mean grey, then distance from grey: one product.
 
     With luma weights w and mean grey m: y = s·z + (1-s)·w·z and z = c·b·x + (1-c)·b·m. Grey is a
     fixed point of the second step, hence y = c·b·(s·x + (1-s)·w·x) + (1-c)·b·m.
+
+    Args:
+        x: (b, c, h, w) in [0, white].
+        factors: of brightness, contrast and saturation, (b, 3).
+        white: becomes 1.
     """
-    brightness, contrast, saturation = (factor.view(-1, 1, 1) for factor in factors)
-    channels = x.shape[1]
+    brightness, contrast, saturation = factors[:, :, None, None].unbind(1)  # (b, 1, 1) each
+    brightness = brightness / white
     pixels = x.flatten(2)  # (b, c, h·w)
-    weights = luma(x).view(1, 1, -1)
-    mean_grey = weights @ pixels.mean(2, keepdim=True)  # (b, 1, 1)
-    mix = saturation * torch.eye(channels, device=x.device) + (1 - saturation) * weights
-    offset = (1 - contrast) * brightness * mean_grey
+    weights = luma(x)
+    mean_grey = weights @ pixels.mean(2, keepdim=True)  # (b, 1)
+    mix = torch.lerp(weights, torch.eye(len(weights), device=x.device), saturation)
+    offset = (1 - contrast) * brightness * mean_grey[:, :, None]
     mixed = torch.baddbmm(offset, contrast * brightness * mix, pixels)  # (b, c, h·w)
     return mixed.clamp_(0, 1).view_as(x)
 
 
-def _erased(x: Tensor, draw_y: Tensor, draw_x: Tensor, side: int) -> Tensor:
-    """Paint a square around a random centre of each picture in its mean colour."""
+def _erase(x: Tensor, draw_y: Tensor, draw_x: Tensor, side: int) -> None:
+    """Paint a square around a random centre of each picture in its mean colour, in place."""
     height, width = x.shape[2:]
-    rows = _within(height, draw_y, side).view(-1, 1, height, 1)
-    columns = _within(width, draw_x, side).view(-1, 1, 1, width)
-    return torch.where(rows & columns, x.mean((2, 3), keepdim=True), x)
+    pixels = x.view(*x.shape[:2], -1)  # (b, c, h·w)
+    rows, columns = _stretch(height, draw_y, side), _stretch(width, draw_x, side)
+    place = (rows[:, :, None] * width + columns[:, None]).flatten(1)  # (b, side²)
+    place = place[:, None].expand(-1, x.shape[1], -1)
+    pixels.scatter_(2, place, pixels.mean(2, keepdim=True).expand_as(place))
 
 
-def _within(length: int, draw: Tensor, side: int) -> Tensor:
-    """Return (b, length): whether a position lies in the stretch of `side` around its centre."""
-    start = (draw * length).floor() - side // 2
-    position = torch.arange(length, device=draw.device)
-    return (position >= start[:, None]) & (position < start[:, None] + side)
+def _stretch(length: int, draw: Tensor, side: int) -> Tensor:
+    """Return (b, side): positions around a centre; beyond an edge, the edge again."""
+    start = (draw * length).long()[:, None] - side // 2
+    return (start + torch.arange(side, device=draw.device)).clamp_(0, length - 1)

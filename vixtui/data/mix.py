@@ -42,23 +42,23 @@ def mix(
     side = torch.where(cut, (1 - share).sqrt(), 0.0)
     rows = _within(height, centre_y, side)  # (b, h)
     columns = _within(width, centre_x, side)  # (b, w)
-    box = rows[:, None, :, None] & columns[:, None, None, :]
-    pasted = rows.sum(1) * columns.sum(1) / (height * width)
-    # The arcsine distribution is Beta(1/2, 1/2), and its inverse has a closed form.
-    blended = torch.where(kind < cutmix + mixup, (share * (math.pi / 2)).sin().square(), 1.0)
-    own = torch.where(cut, 1 - pasted, blended)
+    given = rows.sum(1) * columns.sum(1) / (height * width)
+    theirs = rows[:, :, None] * columns[:, None]  # (b, h, w)
     if mixup > 0:
-        keep = torch.where(cut, 1.0, own).view(-1, 1, 1, 1).to(images.dtype)
-        images = partners + keep * (images - partners)
-    if cutmix > 0:
-        images = torch.where(box, partners, images)
-    return images, own
+        # The arcsine distribution is Beta(1/2, 1/2), and its inverse has a closed form.
+        blended = (share * (math.pi / 2)).cos().square()
+        blended = torch.where((kind < cutmix + mixup) & ~cut, blended, 0.0)
+        given = given + blended
+        theirs += blended[:, None, None]
+    # Where a weight is 0 or 1, this is exactly the one or the other.
+    return torch.lerp(images, partners, theirs[:, None].to(images.dtype)), 1 - given
 
 
 def _within(length: int, centre: Tensor, side: Tensor) -> Tensor:
-    """Return (b, length): whether a position lies in the stretch `side` around `centre`.
+    """Return (b, length): 1 where a position lies in the stretch `side` around `centre`, else 0.
 
     Both are fractions of `length`, (b,).
     """
     middle = torch.arange(length, device=centre.device) + 0.5
-    return (middle - centre[:, None] * length).abs() < side[:, None] * (length / 2)
+    inside = (middle - centre[:, None] * length).abs() < side[:, None] * (length / 2)
+    return inside.float()

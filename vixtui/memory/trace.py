@@ -305,7 +305,7 @@ def _evaluation(
     with torch.no_grad(), tape, Emulation(tape, backend):
         # In one expression: nothing but the model holds what it is given.
         logits = model.eval()(
-            _normalised(torch.empty(shape, dtype=torch.uint8, device="meta").float() / 255, mean)
+            _normalise(torch.empty(shape, dtype=torch.uint8, device="meta").float().div_(255), mean)
         )
         classes = logits.shape[1]
         del logits
@@ -339,7 +339,7 @@ def _examples(
     draws = new(shape[0] - 1, _MIX_DRAWS)
     pictures, own = mix(augmented[1:], augmented[:-1], draws=draws, mixup=0.0, cutmix=0.5)
     shares = new(shape[0], classes)
-    return _normalised(pictures, mean), torch.lerp(shares[:-1], shares[1:], own[:, None])
+    return _normalise(pictures, mean), torch.lerp(shares[:-1], shares[1:], own[:, None])
 
 
 def _set_up(tape: Tape, model: nn.Module, channels: int) -> None:
@@ -369,8 +369,8 @@ def _own_tensors(module: nn.Module) -> Iterator[Tensor]:
     yield from module.buffers(recurse=False)
 
 
-def _normalised(values: Tensor, mean: Tensor) -> Tensor:
-    return (values - mean) / mean
+def _normalise(values: Tensor, mean: Tensor) -> Tensor:
+    return values.sub_(mean).div_(mean)
 
 
 def _backward(loss: Tensor) -> None:
