@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from vixtui.data import operations
@@ -44,14 +47,14 @@ def test_every_operation_keeps_shape_range_and_input(kind, shape) -> None:
 def test_every_operation_comes_about_equally_often(monkeypatch) -> None:
     x, draws = noise(1, 3, 8, 8).expand(1400, -1, -1, -1), noise(3, 1400)
     used: list[int] = []
-    note = lambda x, *_: used.append(len(x)) or x  # noqa: E731
-    monkeypatch.setattr(operations, "_RECOLOURINGS", (note,) * 8)
+    note = lambda x, drawn: used.extend(drawn.kind.bincount().tolist()) or x  # noqa: E731
+    noting = tuple((kinds, note) for kinds, _ in operations._CHANGES)
+    monkeypatch.setattr(operations, "_CHANGES", noting)
 
-    result = operate(x, choice=draws[0], strength=draws[1], sign=draws[2])
+    operate(x, choice=draws[0], strength=draws[1], sign=draws[2])
 
+    assert len(used) == KINDS - 1
     assert all(60 < number < 140 for number in used)
-    moved = (result != x).flatten(1).any(1).sum()
-    assert 400 < moved < 600
 
 
 def test_shifts_slants_and_turns_go_as_far_as_they_say() -> None:
@@ -67,6 +70,42 @@ def test_shifts_slants_and_turns_go_as_far_as_they_say() -> None:
     assert done(x, TURN)[0, 0, 10, 10] == pytest.approx(1, abs=1e-4)
     assert place(done(x, SLANT_Y, 0.99), 0.5) in (8, 9)  # 6 px · 0.3 up
     assert place(done(x, TURN, 0.99), 0.45) in (7, 8)  # 6 px · sin 30° up
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 16, 16), (2, 1, 9, 20)])
+def test_moves_are_those_of_an_affine_grid(shape) -> None:
+    x, (height, width) = noise(*shape), shape[2:]
+    sin, cos, tall = math.sin(math.radians(24)), math.cos(math.radians(24)), height / width
+    maps = {
+        SLANT_X: [[1, 0.24 * tall, 0], [0, 1, 0]],
+        SLANT_Y: [[1, 0, 0], [0.24 / tall, 1, 0]],
+        SHIFT_X: [[1, 0, 0.48], [0, 1, 0]],
+        SHIFT_Y: [[1, 0, 0], [0, 1, 0.48]],
+        TURN: [[cos, -sin * tall, 0], [sin / tall, cos, 0]],
+    }
+    for kind, rows in maps.items():
+        grid = F.affine_grid(torch.tensor([rows] * len(x)), list(shape), align_corners=False)
+        moved = F.grid_sample(x, grid, padding_mode="reflection", align_corners=False)
+        assert torch.allclose(done(x, kind, 0.8), moved, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 16, 16), (2, 1, 9, 20), (1, 3, 1, 5)])
+@pytest.mark.parametrize(("sign", "factor"), [(0.9, 1.72), (0.1, 0.28)])
+def test_enhancements_scale_the_distance_from_black_mean_grey_grey_and_blur(
+    shape, sign, factor
+) -> None:
+    x = noise(*shape)
+    luma = torch.tensor([0.299, 0.587, 0.114] if shape[1] == 3 else [1.0])
+    grey = (x * luma.view(1, -1, 1, 1)).sum(1, keepdim=True)
+    origins = {
+        BRIGHTNESS: torch.zeros(1),
+        CONTRAST: grey.mean((2, 3), keepdim=True),
+        SATURATION: grey,
+        SHARPNESS: F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False),
+    }
+    for kind, origin in origins.items():
+        expected = (origin + factor * (x - origin)).clamp(0, 1)
+        assert torch.allclose(done(x, kind, 0.8, sign), expected, atol=1e-5)
 
 
 def test_equalize_spreads_few_levels_over_the_whole_range() -> None:

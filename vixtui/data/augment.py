@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vixtui.data.operations import luma, operate
+from vixtui.data.colour import recolour
+from vixtui.data.operations import operate
 
 _DRAWS = 12
 
@@ -56,7 +57,7 @@ def augment(
         choice = torch.where(chance < trivial, choice, 1 - 2**-24)  # the last changes nothing
         x = operate(x, choice=choice, strength=strength, sign=sign)
     if color_jitter > 0:
-        x = _recoloured(x, 1 + color_jitter * (2 * draws[:, 3:6] - 1), white)
+        x = recolour(x, 1 + color_jitter * (2 * draws[:, 3:6] - 1), white)
     if erase > 0:
         _erase(x, hole_y, hole_x, round(erase * min(x.shape[2:])))
     return x
@@ -86,28 +87,6 @@ def _reflected(side: int, pad: int, device: torch.device) -> Tensor:
     period = max(1, 2 * (side - 1))
     rows = torch.arange(-pad, side + pad, device=device).remainder(period)
     return torch.minimum(rows, period - rows).clamp_(max=side - 1)
-
-
-def _recoloured(x: Tensor, factors: Tensor, white: int) -> Tensor:
-    """Scale brightness, then distance from the mean grey, then distance from grey: one product.
-
-    With luma weights w and mean grey m: y = s·z + (1-s)·w·z and z = c·b·x + (1-c)·b·m. Grey is a
-    fixed point of the second step, hence y = c·b·(s·x + (1-s)·w·x) + (1-c)·b·m.
-
-    Args:
-        x: (b, c, h, w) in [0, white].
-        factors: of brightness, contrast and saturation, (b, 3).
-        white: becomes 1.
-    """
-    brightness, contrast, saturation = factors[:, :, None, None].unbind(1)  # (b, 1, 1) each
-    brightness = brightness / white
-    pixels = x.flatten(2)  # (b, c, h·w)
-    weights = luma(x)
-    mean_grey = weights @ pixels.mean(2, keepdim=True)  # (b, 1)
-    mix = torch.lerp(weights, torch.eye(len(weights), device=x.device), saturation)
-    offset = (1 - contrast) * brightness * mean_grey[:, :, None]
-    mixed = torch.baddbmm(offset, contrast * brightness * mix, pixels)  # (b, c, h·w)
-    return mixed.clamp_(0, 1).view_as(x)
 
 
 def _erase(x: Tensor, draw_y: Tensor, draw_x: Tensor, side: int) -> None:
