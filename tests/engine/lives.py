@@ -5,9 +5,10 @@ them one life goes on to the end. States are SECONDS apart, or an epoch. Lives a
 torch is imported once. Prints the exit code or signal that ended each life, and where; and how
 many places a life came to that ended by itself.
 
-Acts: ``kill`` (SIGKILL), ``cut`` (the same, and the newest files lose their second half), ``oom``
-(the same, counted as the kernel does it for lack of memory), ``int``, ``term``, ``hup`` (signals),
-``stop`` (the control file). Places: the keys of `PLACES` or ``any``.
+Acts: ``kill`` (SIGKILL), ``cut`` (the same, and the newest files, those written since the state
+before, lose their second half), ``oom`` (the same as ``kill``, counted as the kernel does it for
+lack of memory), ``int``, ``term``, ``hup`` (signals), ``stop`` (the control file). Places: the keys
+of `PLACES` or ``any``.
 """
 
 from __future__ import annotations
@@ -79,6 +80,11 @@ def watch(run: RunDirectory, life: str) -> Counter[str]:
     return seen
 
 
+def written(path: Path) -> int:
+    """Return when a file was written, in nanoseconds; 0 if there is none."""
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
 def live(run: RunDirectory, life: str | None) -> None:
     """Live one life in a process of its own."""
     run.control_path.unlink(missing_ok=True)  # as whoever starts an engine does
@@ -98,7 +104,7 @@ def live(run: RunDirectory, life: str | None) -> None:
         oom_kills["group"] += 1
     if life and life.startswith("cut"):
         for path in (run.state_path, run.model_path):
-            if path.exists():
+            if written(path) > written(run.predecessor_path):
                 os.truncate(path, path.stat().st_size // 2)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import os
+import shutil
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from vixtui.engine.state import TrainState, load_state, save_state, saved_step, 
 from vixtui.engine.weights import card_of, save_weights
 from vixtui.errors import WeightsError
 from vixtui.runs.directory import RunDirectory
+from vixtui.runs.events import Checkpointed, EventWriter
 from vixtui.runs.weights import Preprocessing, read_header
 
 STATE = TrainState(threads=1, precision="fp32", step=1, elapsed_seconds=0.5)
@@ -175,6 +178,47 @@ def test_instead_of_a_damaged_state_the_one_before_is_gone_on_from(
     assert "of step 5" in warning
     assert saved_step(run.state_path) == 5
     assert settle_state(run) is None
+
+
+def test_the_newest_state_can_be_lost_again_and_again(run: RunDirectory) -> None:
+    for _ in range(3):
+        cut(run.state_path)
+        assert "of step 5" in (settle_state(run) or "")
+        assert saved_step(run.state_path) == 5
+
+
+def test_without_room_for_a_copy_the_state_before_itself_is_gone_on_from(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    cut(run.state_path)
+    assert "of step 5" in (settle_state(run) or "")
+    assert saved_step(run.state_path) == 5
+    assert {path.name for path in run.path.iterdir()} == {"state.safetensors", "model.safetensors"}
+
+
+def test_in_place_of_a_damaged_first_state_the_run_begins_anew_unless_more_was_learned(
+    tmp_path: Path,
+) -> None:
+    run = RunDirectory(tmp_path / "a-run")
+    run.path.mkdir()
+    for step in (0, 19):
+        save_state(run, learner(), replace(STATE, step=0))
+        run.predecessor_path.unlink(missing_ok=True)
+        cut(run.state_path)
+        run.model_path.write_bytes(b"torn")
+        with closing(EventWriter(run.events_path)) as log:
+            log.write(Checkpointed, 1.0, step=step, bytes=1)
+        if step:
+            with pytest.raises(WeightsError, match=r"damaged.*train anew"):
+                settle_state(run)
+            continue
+        assert "begins anew" in (settle_state(run) or "")
+        assert not run.state_path.exists()
+        assert not run.model_path.exists()
 
 
 def test_killed_between_two_renames_is_no_damage(run: RunDirectory) -> None:

@@ -61,8 +61,8 @@ def test_no_death_changes_a_bit() -> None:
     whole, mortal = (make_run(run_id=name, **SOME) for name in ("whole", "mortal"))
     live_through(whole, ())
     planned = (
-        "kill:step:40", "term:update:8", "kill:rename:7", "hup:update:9", "kill:validation:4",
-        "cut:average:30", "stop:update:6",
+        "cut:update:1", "kill:step:40", "term:update:8", "kill:rename:7", "hup:update:9",
+        "kill:validation:4", "cut:average:30", "cut:step:1", "stop:update:6",
     )  # fmt: skip
     told = live_through(mortal, planned)
     assert [line for line in told if " at " in line] == [

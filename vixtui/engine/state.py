@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict, dataclass, fields
 from math import inf
 from pathlib import Path
@@ -13,11 +14,12 @@ from safetensors.torch import load_file
 
 from vixtui.engine.learner import Learner
 from vixtui.engine.storage import is_intact, save_tensors
-from vixtui.errors import VixtuiError, WeightsError
-from vixtui.files import commit, disk_error
+from vixtui.errors import DiskError, VixtuiError, WeightsError
+from vixtui.files import commit, disk_error, replacing, sync
 from vixtui.models.config import Recompute
 from vixtui.runs.config import Precision
 from vixtui.runs.directory import RunDirectory
+from vixtui.runs.events import Checkpointed, read_events
 from vixtui.runs.weights import TensorEntry, check_weights, read_header
 
 _KEY = "vixtui-state"
@@ -86,20 +88,20 @@ def settle_state(run: RunDirectory) -> str | None:
     """Put the state that a resume starts from into its place, before anything reads it.
 
     That is the newest, or the one before it when the newest is damaged, or when the weights are
-    that were kept between the two: the way from there to the end is the same.
+    that were kept between the two: the way from there to the end is the same. It stays where it
+    was, too, as the newest may be damaged again before the next is written. In place of the very
+    first state, the run begins anew.
 
     Returns:
         A warning when something was damaged.
 
     Raises:
         WeightsError: when there are states and none can be used.
-        DiskError: when a file cannot be renamed or removed.
+        DiskError: when a file cannot be written, renamed or removed.
     """
     newest, before = _intact(run.state_path), _intact(run.predecessor_path)
     if newest is None and before is None:
-        if run.state_path.exists() or run.predecessor_path.exists():
-            raise _damaged(run.state_path)
-        return None
+        return _begin_anew(run) if run.state_path.exists() else None
     torn = "" if newest or not run.state_path.exists() else run.state_path.name
     try:
         if newest and newest.best_epoch and not _are_weights(run.model_path):
@@ -108,12 +110,43 @@ def settle_state(run: RunDirectory) -> str | None:
                 return f"the weights of epoch {newest.best_epoch} are damaged: later ones are kept"
             newest, torn = None, run.model_path.name
         if newest is None:
-            commit(run.predecessor_path, run.state_path)
+            _put_back(run.predecessor_path, run.state_path)
     except OSError as error:
         raise disk_error(error, run.state_path) from error
     if not torn or before is None:  # a state alone may have been killed between two renames
         return None
     return f"damaged: {torn}; goes on from the state before, of step {before.step:,}"
+
+
+def _begin_anew(run: RunDirectory) -> str:
+    """Forget a damaged first state.
+
+    Raises:
+        WeightsError: when it is not the first: what was learned is not to be forgotten.
+        DiskError: when a file cannot be removed.
+    """
+    learned = any(
+        isinstance(event, Checkpointed) and event.step for event in read_events(run.events_path)
+    )
+    if learned or run.predecessor_path.exists():
+        raise _damaged(run.state_path)
+    try:
+        run.state_path.unlink()
+        if not _are_weights(run.model_path):
+            run.model_path.unlink(missing_ok=True)
+    except OSError as error:
+        raise disk_error(error, run.state_path) from error
+    return f"damaged: {run.state_path.name}, the first one; begins anew"
+
+
+def _put_back(predecessor: Path, path: Path) -> None:
+    """Replace a state by a copy of the one before; without room for a copy, by that itself."""
+    try:
+        with replacing(path) as temporary:
+            shutil.copyfile(predecessor, temporary)
+            sync(temporary)
+    except DiskError:
+        commit(predecessor, path)
 
 
 def _intact(path: Path) -> TrainState | None:
