@@ -156,6 +156,22 @@ def test_where_no_code_could_be_made_once_another_thread_goes_on(learner: Learne
     assert threads[1] is threads[2] is not threads[0]
 
 
+def test_another_thread_computes_on_as_many_threads_as_are_set_since(learner: Learner) -> None:
+    def work() -> int:
+        if threading.current_thread() is threading.main_thread():
+            raise RuntimeError("could not create a primitive")
+        return torch.get_num_threads()
+
+    recovery, before = Recovery(learner, CPU, lambda *change: None), torch.get_num_threads()
+    try:
+        for threads in (2, 1, 3):
+            torch.set_num_threads(threads)
+            assert recovery.run(work) == threads
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_a_failed_update_is_let_go_before_the_next_try(learner: Learner) -> None:
     """Its graph hangs on the traceback: it must be gone when memory is tight."""
     seen: list[weakref.ref[torch.Tensor]] = []

@@ -51,7 +51,7 @@ class Recovery:
         """
         while True:
             try:
-                return self._thread.submit(work).result() if self._thread else work()
+                return self._thread.submit(_as_here(work)).result() if self._thread else work()
             except Exception as error:
                 if not out_of_memory(error):
                     raise
@@ -91,3 +91,15 @@ class Recovery:
             self._thread.shutdown()
         make_room(self._device, threads=torch.get_num_threads())
         self._thread = ThreadPoolExecutor(max_workers=1)
+
+
+def _as_here(work: Callable[[], T]) -> Callable[[], T]:
+    """Return `work` for another thread, on as many threads as this one: torch counts for each."""
+    threads = torch.get_num_threads()
+
+    def on_as_many() -> T:
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
+        return work()
+
+    return on_as_many
