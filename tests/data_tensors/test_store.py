@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -289,14 +290,41 @@ def test_streamed_pictures_are_decoded_when_asked_for_and_once_if_expected(folde
     rows = torch.tensor([5, 3, 99])
 
     images.expect(rows)
-    first, second = images[rows], images[rows[1:]]
+    # As mixing does: each picture has the one before for a partner, the first one the last.
+    first, second = images[rows[[2, 0, 1]]], images[rows[[1, 2]]]
 
     assert sorted(decoded) == sorted(items[row] for row in (5, 3, 99))
-    assert torch.equal(first, expected[rows])
-    assert torch.equal(second, expected[rows[1:]])
+    assert torch.equal(first, expected[rows[[2, 0, 1]]])
+    assert torch.equal(second, expected[rows[[1, 2]]])
     assert torch.equal(Batch(images, rows)[torch.tensor([2, 0])], expected[[99, 5]])
     assert torch.equal(images[10:20], expected[10:20])
     assert images[0:0].shape == (0, 3, 8, 8)
+
+
+def test_no_more_is_decoded_ahead_than_an_update_takes(folder, decoded) -> None:
+    data, items = every(str(folder))
+    images = open_store(data, items, threads=2, use_cache=False, warn=fail).images(items)
+    assert isinstance(images, Streamed)
+    expected, order = images[:], torch.randperm(COUNT)
+    decoded.clear()
+
+    def come_to(count: int) -> None:
+        deadline = time.monotonic() + 60
+        while len(decoded) < count and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.1)  # for more, if more were begun
+        assert len(decoded) == count
+
+    images.expect(order[:100])  # an update of 50, and the next
+    come_to(50)
+    assert torch.equal(images[order[:20]], expected[order[:20]])
+    come_to(70)
+    assert torch.equal(images[order[20:50]], expected[order[20:50]])
+    come_to(100)
+    images.expect(order[50:150])
+    come_to(100)
+    assert torch.equal(images[order[50:100]], expected[order[50:100]])
+    come_to(150)
 
 
 def test_a_picture_that_vanishes_while_it_is_needed_is_named(folder) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import mmap
 import warnings
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -67,6 +67,9 @@ class Mapped:
 class Streamed:
     """Pictures decoded by threads when they are asked for, or shortly before.
 
+    Of those that `expect` names, no more than half are decoded and not yet given away: the pictures
+    of an update, while the model learns from the one before.
+
     Args:
         data: where they come from, and height, width, channels.
         items: the usable ones, in order.
@@ -77,31 +80,69 @@ class Streamed:
         self._data, self._items = data, items
         self._pool = ThreadPoolExecutor(max(1, threads), thread_name_prefix="decoder")
         self._begun: dict[int, Future[Tensor]] = {}
+        # Mixing asks for the last picture of a request in the next one, and for the first of all.
+        self._kept: dict[int, Future[Tensor]] = {}
+        self._uses: Counter[int] = Counter()
+        self._waiting: deque[int] = deque()
+        self._room = 0
 
     def __len__(self) -> int:
         return len(self._items)
 
     def __getitem__(self, rows: Rows, /) -> Tensor:
-        wanted = self._numbers(rows)
-        futures = [self._begun.get(number) or self._begin(number) for number in wanted]
-        if isinstance(rows, slice):  # one after the other, as in a validation
-            following = range(len(self._items))[rows].stop
-            self._expect(range(len(self._items))[following:][: len(wanted)])
-        if not wanted:
-            data = self._data
-            shape = (0, data.in_channels, data.image_height, data.image_width)
-            return torch.empty(shape, dtype=torch.uint8)
-        return torch.stack([future.result() for future in futures])
+        wanted, data = self._numbers(rows), self._data
+        one_after_the_other = isinstance(rows, slice)  # as in a validation
+        if one_after_the_other:
+            self._expect(wanted, room=len(wanted))
+        shape = (len(wanted), data.in_channels, data.image_height, data.image_width)
+        chosen = torch.empty(shape, dtype=torch.uint8)
+        for number in wanted:
+            self._begin(number)
+        left = Counter(wanted)
+        for place, number in enumerate(wanted):
+            chosen[place] = self._begun[number].result()
+            left[number] -= 1
+            self._uses[number] -= 1
+            if not left[number]:
+                self._give_away(number, keep=number in (wanted[0], wanted[-1]))
+        if one_after_the_other:
+            following = range(wanted[-1] + 1 if wanted else 0, len(self._items))
+            self._expect(following[: len(wanted)], room=len(wanted))
+        return chosen
 
     def expect(self, rows: Tensor) -> None:
-        """Begin to decode the pictures that are asked for next; forget all others."""
-        self._expect(self._numbers(rows))
+        """Begin to decode the pictures that are asked for next, in order; forget all others."""
+        numbers = self._numbers(rows)
+        self._expect(numbers, room=-(-len(numbers) // 2))
 
-    def _expect(self, numbers: Sequence[int]) -> None:
-        self._begun = {number: self._begun.get(number) or self._begin(number) for number in numbers}
+    def _expect(self, numbers: Sequence[int], *, room: int) -> None:
+        self._uses, self._waiting, self._room = Counter(numbers), deque(numbers), room
+        begun = self._kept | self._begun
+        for number in begun.keys() - self._uses.keys():
+            begun.pop(number).cancel()
+        self._begun, self._kept = begun, {}
+        self._fill()
 
-    def _begin(self, number: int) -> Future[Tensor]:
-        return self._pool.submit(self._decoded, number)
+    def _fill(self) -> None:
+        """Begin with as many of the expected pictures as there is room for."""
+        while self._waiting and len(self._begun) < self._room:
+            number = self._waiting.popleft()
+            if self._uses[number] > 0:
+                self._begin(number)
+
+    def _begin(self, number: int) -> None:
+        if number not in self._begun:
+            kept = self._kept.pop(number, None)
+            self._begun[number] = kept or self._pool.submit(self._decoded, number)
+
+    def _give_away(self, number: int, *, keep: bool) -> None:
+        """Let go of a picture that is not expected again, and begin with another."""
+        if self._uses[number] > 0:
+            return
+        given = self._begun.pop(number)
+        if keep:
+            self._kept[number] = given
+        self._fill()
 
     def _numbers(self, rows: Rows) -> list[int]:
         if isinstance(rows, slice):
