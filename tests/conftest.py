@@ -34,7 +34,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Point the program at an empty home and return it."""
     folder = tmp_path / "home"
     monkeypatch.setenv("VIXTUI_HOME", str(folder))
-    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name in ("NO_COLOR", "VIXTUI_HOME_OPTION"):
+        monkeypatch.delenv(name, raising=False)
     return folder
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 HOME_VARIABLE = "VIXTUI_HOME"
+# The home that was chosen by an option: the next command does not know of it.
+_OPTION_VARIABLE = "VIXTUI_HOME_OPTION"
 
 
 def home() -> Path:
@@ -15,6 +18,23 @@ def home() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_data_dir("vixtui", appauthor=False))
+
+
+def choose_home(folder: str) -> None:
+    """Make a folder the home of this process and of those that it starts from now on."""
+    if os.environ.get(HOME_VARIABLE) != folder:
+        os.environ |= {HOME_VARIABLE: folder, _OPTION_VARIABLE: folder}
+
+
+def command(*words: str) -> str:
+    """Return a command as one may type it next, with ``--home`` if this one was given that.
+
+    Args:
+        words: what follows the program's name; may come from outside.
+    """
+    chosen = os.environ.get(_OPTION_VARIABLE)
+    option = ["--home", chosen] if chosen and chosen == os.environ.get(HOME_VARIABLE) else []
+    return " ".join(["vixtui", *map(shlex.quote, [*option, *words])])
 
 
 def runs_dir() -> Path:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -118,6 +120,22 @@ def test_detach_returns_at_once_and_attach_watches(vixtui, monkeypatch):
     _wait_for_steps(run)
     assert vixtui("runs", "stop", run.id).code == 0
     assert "not at work" in vixtui("attach", run.id).err
+
+
+def test_a_hint_can_be_typed_as_it_stands(vixtui, monkeypatch, tmp_path):
+    """It names the home that an option chose, and not one that the next command knows of, too."""
+    elsewhere = str(tmp_path / "my runs")
+    told = vixtui("--home", elsewhere, *QUICK, "--name", "mine", "--detach").err
+    hint = told.partition("watch it with: ")[2].strip()
+    assert hint == f"vixtui --home '{elsewhere}' attach mine"
+    _until(lambda: RunDirectory(Path(elsewhere, "runs", "mine")).state() == "done")
+    monkeypatch.setenv("VIXTUI_HOME", str(tmp_path / "home"))
+    told = vixtui(*shlex.split(hint)[1:]).err
+    assert f"vixtui --home '{elsewhere}' runs show mine" in told
+    monkeypatch.delenv("VIXTUI_HOME_OPTION")  # as in another process
+    monkeypatch.setenv("VIXTUI_HOME", elsewhere)
+    assert ": vixtui runs show mine" in vixtui("attach", "mine").err
+    assert ": vixtui runs show mine" in vixtui("--home", elsewhere, "attach", "mine").err
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])

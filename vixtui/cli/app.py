@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated
 
 import typer
@@ -23,7 +22,7 @@ from vixtui.cli import (
     version,
 )
 from vixtui.errors import ExitCode, UsageError
-from vixtui.paths import HOME_VARIABLE
+from vixtui.paths import choose_home
 
 PROGRAM = "vixtui"
 
@@ -64,7 +63,7 @@ def root(
 ) -> None:
     """Train an image classifier that fits this machine."""
     if home is not None:
-        os.environ[HOME_VARIABLE] = home
+        choose_home(home)
     if context.invoked_subcommand is None:
         from vixtui.cli.screens import start_screens
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from vixtui.cli.options import Json, Run
+from vixtui.paths import command
 
 if TYPE_CHECKING:
     from vixtui.runs.directory import RunDirectory
@@ -30,9 +31,9 @@ def attach(run: Run = "last", json: Json = False) -> None:
 
     found = find_run(run)
     if not found.alive() and (state := found.state()) != "starting":
-        remedy = f"vixtui runs show {found.id}"
+        remedy = command("runs", "show", found.id)
         if state != "done":
-            remedy += f", or vixtui runs resume {found.id}"
+            remedy += f", or {command('runs', 'resume', found.id)}"
         raise UsageError(f"the run is not at work but {state}", where=found.id, remedy=remedy)
     raise typer.Exit(watch(found, json=json, seen=0, stop_on_interrupt=False))
 

@@ -20,8 +20,9 @@ from vixtui.errors import (
     UsageError,
     VixtuiError,
 )
+from vixtui.paths import command
 from vixtui.runs.control import send
-from vixtui.runs.describe import death_text, was_killed
+from vixtui.runs.describe import death_text, resume_text, was_killed
 from vixtui.runs.directory import RunDirectory
 from vixtui.runs.events import Event, EventTail
 from vixtui.runs.progress import RunProgress
@@ -88,7 +89,7 @@ def follow(
             if gone or (progress.ended and news):
                 break
             if presses() > (1 if stop_on_interrupt else 0):
-                note(f"the run goes on by itself; watch it with: vixtui attach {run.id}")
+                note(f"the run goes on by itself; watch it with: {command('attach', run.id)}")
                 raise KeyboardInterrupt
             if presses() and not asked:
                 note("stopping: saving what is learned; Ctrl+C again leaves it to itself")
@@ -125,7 +126,7 @@ def exit_code(run: RunDirectory, watched: Watched) -> int:
         raise BY_EXIT_CODE.get(progress.failed.exit_code, VixtuiError)(progress.failed.message)
     if progress.phase != "stopped":
         return ExitCode.OK
-    note(f"stopped and saved; go on with: vixtui runs resume {run.id}")
+    note(f"stopped and saved; go on with: {command('runs', 'resume', run.id)}")
     return ExitCode.INTERRUPTED if watched.interrupted else ExitCode.OK
 
 
@@ -140,9 +141,7 @@ def _died(
 ) -> VixtuiError:
     code, oom_killed = engine.returncode if engine else None, run.oom_killed()
     saved = progress.checkpoint
-    command = f"'vixtui runs resume {run.id}'"
-    less = " in less memory" if oom_killed else ""
-    resume = f"{command} goes on from step {saved.step}{less}" if saved else ""
+    resume = resume_text(run, saved, oom_killed=oom_killed)
     what = death_text(code, oom_killed=oom_killed)
     if not run.exists:
         return DiskError("the folder of the run is gone", where=run.path)
@@ -150,12 +149,12 @@ def _died(
         return UsageError(
             "another process works on this run",
             where=run.id,
-            remedy=f"watch it with: vixtui attach {run.id}",
+            remedy=f"watch it with: {command('attach', run.id)}",
         )
     if code == ExitCode.DISK:
-        built = progress.model
+        built, again = progress.model, f"'{command('runs', 'resume', run.id)}'"
         kept = f"kept epoch {saved.step // built.steps_per_epoch}; " if saved and built else ""
-        return DiskError(what, where=run.path, remedy=f"{kept}free some space, then {command}")
+        return DiskError(what, where=run.path, remedy=f"{kept}free some space, then {again}")
     if was_killed(code) or (code is None and oom_killed):
         advice = [resume, "a smaller --budget needs less"]
         return DoesNotFitError(what, where=run.id, remedy="; ".join(filter(None, advice)))

@@ -14,7 +14,7 @@ import typer
 from vixtui.cli import narrate
 from vixtui.cli.complete import complete_run
 from vixtui.errors import ExitCode, UsageError, VixtuiError, WeightsError
-from vixtui.paths import home
+from vixtui.paths import command, home
 
 if TYPE_CHECKING:
     from vixtui.runs.directory import RunDirectory
@@ -98,7 +98,7 @@ def _locate(name: str | None) -> Weights:
         if newest is None:
             raise UsageError(
                 "there is no trained model yet",
-                remedy="train one with 'vixtui train', or name a weights file",
+                remedy=f"train one with '{command('train')}', or name a weights file",
             )
         narrate.note(f"model: run {newest.id}")
         return Weights(newest.model_path, newest)
@@ -116,9 +116,9 @@ def _locate(name: str | None) -> Weights:
                 "the folder of no run", where=name, remedy="name a run or a weights file"
             )
     else:
-        raise UsageError("no such weights file", where=name, remedy="see 'vixtui runs list'")
+        remedy = f"see '{command('runs', 'list')}'"
+        raise UsageError("no such weights file", where=name, remedy=remedy)
     if not run.model_path.is_file():
-        raise UsageError(
-            "the run has no weights yet", where=run.id, remedy=f"vixtui attach {run.id}"
-        )
+        remedy = command("attach", run.id)
+        raise UsageError("the run has no weights yet", where=run.id, remedy=remedy)
     return Weights(run.model_path, run)

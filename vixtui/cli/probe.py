@@ -26,7 +26,7 @@ def probe(json: Json = False) -> None:
     from vixtui.cli.bench import speed_of, way_of
     from vixtui.hardware.calibration import read_calibration
     from vixtui.hardware.probe import probe as look
-    from vixtui.paths import home
+    from vixtui.paths import command, home
     from vixtui.text import counted, format_seconds
 
     machine = look()
@@ -59,7 +59,7 @@ def probe(json: Json = False) -> None:
         ]
     output.print_table(("what", "amount", "age", "source"), rows, numeric=("amount", "age"))
     if calibration is None:
-        output.print_line("the processor's speed is not measured: vixtui bench does it")
+        output.print_line(f"the processor's speed is not measured: {command('bench')} does it")
     for remark in machine.notes:
         output.print_line(remark)
 

@@ -9,6 +9,7 @@ import typer
 
 from vixtui.cli import narrate, output, runs_change
 from vixtui.cli.options import Json, Run
+from vixtui.paths import command
 
 if TYPE_CHECKING:
     from vixtui.runs.config import RunConfig
@@ -42,7 +43,7 @@ def list_(json: Json = False) -> None:
         output.print_json({"runs": found})
         return
     if not found:
-        narrate.note("no runs yet; train one with: vixtui train")
+        narrate.note(f"no runs yet; train one with: {command('train')}")
         return
     columns = ["run", "state", "preset", "data", "val", "test"]
     output.print_table(

@@ -10,6 +10,7 @@ import typer
 from vixtui.cli import narrate, output
 from vixtui.cli.options import Json, Run
 from vixtui.cli.processes import ResumedNproc
+from vixtui.paths import command
 
 _STOP_SECONDS = 120
 
@@ -42,7 +43,7 @@ def resume(
     state, at_work = found.state(progress), found.alive()
     paused = at_work and state == "paused"
     if not paused and (at_work or state == "done"):
-        remedy = f"vixtui {'attach' if at_work else 'runs show'} {found.id}"
+        remedy = command(*(["attach"] if at_work else ["runs", "show"]), found.id)
         raise UsageError(f"the run is {state} already", where=found.id, remedy=remedy)
     found.config()
     if paused:
@@ -57,7 +58,7 @@ def resume(
         output.print_json({"run": found.id, "path": str(found.path)})
     else:
         output.print_line(found.id)
-        narrate.note(f"going on; watch it with: vixtui attach {found.id}")
+        narrate.note(f"going on; watch it with: {command('attach', found.id)}")
 
 
 def stop(run: Run = "last", json: Json = False) -> None:
@@ -68,7 +69,8 @@ def stop(run: Run = "last", json: Json = False) -> None:
 
     found = find_run(run)
     if not found.alive():
-        raise UsageError("the run is not at work", where=found.id, remedy="see 'vixtui runs list'")
+        remedy = f"see '{command('runs', 'list')}'"
+        raise UsageError("the run is not at work", where=found.id, remedy=remedy)
     send(found.control_path, "stop")
     deadline = time.monotonic() + _STOP_SECONDS
     while found.alive():

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
-
 from vixtui.cli import narrate, output
 from vixtui.cli.carbon import co2_grams
 from vixtui.errors import DataError
+from vixtui.paths import command
 from vixtui.runs.config import RunConfig
 from vixtui.runs.describe import reduced_text
 from vixtui.runs.directory import RunDirectory
@@ -37,11 +36,10 @@ def print_summary(run: RunDirectory, progress: RunProgress) -> None:
 
 def say_what_next(run: RunDirectory) -> None:
     """Name the commands that one wants after a training, on stderr."""
-    name = shlex.quote(run.id)
     narrate.note("next:")
-    narrate.note(f"  vixtui predict --model {name} PICTURE…")
-    narrate.note(f"  vixtui evaluate {name}")
-    narrate.note("  vixtui   (the screens)")
+    narrate.note(f"  {command('predict', '--model', run.id)} PICTURE…")
+    narrate.note(f"  {command('evaluate', run.id)}")
+    narrate.note(f"  {command()}   (the screens)")
 
 
 def evaluation_of(run: RunDirectory) -> Evaluation | None:

@@ -22,6 +22,7 @@ from vixtui.cli.processes import (
 from vixtui.cli.question import DEFAULT_DATA
 from vixtui.models.config import Recompute
 from vixtui.runs.config import Augmentation, Balance, Precision
+from vixtui.paths import command
 
 if TYPE_CHECKING:
     from vixtui.data.sources import DataSource
@@ -306,7 +307,7 @@ def train(
             output.print_json(started)
         else:
             output.print_line(run.id)
-            narrate.note(f"started; watch it with: vixtui attach {run.id}")
+            narrate.note(f"started; watch it with: {command('attach', run.id)}")
         return
     from vixtui.cli.attach import watch
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from vixtui.cli import narrate, output
 from vixtui.cli.follow import View
+from vixtui.paths import command
 from vixtui.runs.describe import event_text
 from vixtui.runs.events import (
     Event,
@@ -143,7 +144,7 @@ def describe(event: Event, progress: RunProgress, run_id: str) -> str | None:
         case Validated():
             return _describe_validation(event, progress)
         case Paused():
-            return f"{event_text(event)}; go on with: vixtui runs resume {run_id}"
+            return f"{event_text(event)}; go on with: {command('runs', 'resume', run_id)}"
         case Tested() | Stopped() | Finished() | Failed():
             return None
         case _:

@@ -14,6 +14,7 @@ from vixtui.engine.state import save_state, saved_step
 from vixtui.engine.weights import load_weights, save_weights
 from vixtui.errors import DiskError
 from vixtui.hardware.energy import Energy, EnergyMeter
+from vixtui.paths import command
 from vixtui.runs import events
 from vixtui.runs.directory import RunDirectory
 
@@ -88,7 +89,8 @@ class Keeper:
         if not self._run.exists:
             return self._gone()
         epoch = saved_step(self._run.state_path) // self._setup.epoch_steps
-        remedy = f"kept epoch {epoch}; {error.remedy}: vixtui runs resume {self._run.id}"
+        resume = command("runs", "resume", self._run.id)
+        remedy = f"kept epoch {epoch}; {error.remedy}: {resume}"
         return DiskError(error.what, where=error.where, remedy=remedy)
 
     def _gone(self) -> DiskError:

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar, get_args
 from vixtui.errors import UsageError
 from vixtui.files import write_atomically
 from vixtui.models.config import ModelConfig, Recompute
+from vixtui.paths import command
 from vixtui.runs.bounds import check_size
 
 SCHEMA_VERSION = 1
@@ -214,9 +215,8 @@ def read_config(path: Path) -> RunConfig:
             raise ValueError("too large")
         table = tomllib.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
     except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(
-            "no readable run.toml", where=path, remedy="see 'vixtui runs list'"
-        ) from error
+        remedy = f"see '{command('runs', 'list')}'"
+        raise UsageError("no readable run.toml", where=path, remedy=remedy) from error
     if table.get("schema_version") != SCHEMA_VERSION:
         raise UsageError("run.toml has another schema", where=path, remedy="update vixtui")
     try:

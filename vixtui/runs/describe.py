@@ -9,9 +9,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from vixtui.errors import ExitCode
+from vixtui.paths import command
 from vixtui.runs.config import RunConfig
 from vixtui.runs.directory import RunDirectory
 from vixtui.runs.events import (
+    Checkpointed,
     DataChecked,
     Event,
     Failed,
@@ -218,6 +220,19 @@ def death_text(exit_code: int | None, *, oom_killed: bool = False) -> str:
         return "something killed the engine: a person, or a guard because memory ran out"
     ended = "" if exit_code is None else f", with code {exit_code}"
     return f"the engine ended without a last word{ended}"
+
+
+def resume_text(run: RunDirectory, saved: Checkpointed | None, *, oom_killed: bool = False) -> str:
+    """Return how to go on with a run that died, or nothing where none of it was saved.
+
+    Args:
+        run: that died.
+        saved: its last state.
+        oom_killed: whether it died for lack of memory.
+    """
+    less = " in less memory" if oom_killed else ""
+    again = command("runs", "resume", run.id)
+    return f"'{again}' goes on from step {saved.step}{less}" if saved else ""
 
 
 def device_name(device: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from vixtui.errors import DiskError, UsageError
 from vixtui.files import disk_error, write_atomically
-from vixtui.paths import runs_dir
+from vixtui.paths import command, runs_dir
 from vixtui.runs.config import RunConfig, read_config, read_order, write_config
 from vixtui.runs.events import Finished, last_event
 from vixtui.runs.lock import oom_killed, owner_alive
@@ -191,9 +191,8 @@ def find_run(name: str) -> RunDirectory:
     if len(matching) == 1:
         return matching[0]
     if not matching:
-        raise UsageError(
-            f"no run of this name: {name}", where=runs_dir(), remedy="see 'vixtui runs list'"
-        )
+        remedy = f"see '{command('runs', 'list')}'"
+        raise UsageError(f"no run of this name: {name}", where=runs_dir(), remedy=remedy)
     some = ", ".join(run.id for run in matching[:3])
     raise UsageError(f"several runs match {name}", remedy=f"write more of the name: {some}")
 
@@ -265,6 +264,5 @@ def refuse_if_alive(run: RunDirectory) -> None:
         UsageError: when one does.
     """
     if run.alive():
-        raise UsageError(
-            "the run is at work", where=safe(run.id), remedy=f"vixtui runs stop {run.id}"
-        )
+        remedy = command("runs", "stop", run.id)
+        raise UsageError("the run is at work", where=safe(run.id), remedy=remedy)

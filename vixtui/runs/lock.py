@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from vixtui.errors import UsageError
 from vixtui.files import disk_error, write_atomically
 from vixtui.hardware.cgroup import oom_kills
+from vixtui.paths import command
 
 if TYPE_CHECKING:
     from psutil import Process
@@ -80,7 +81,7 @@ def acquire(path: Path) -> None:
                 raise UsageError(
                     "another process works on this run",
                     where=path.parent.name,
-                    remedy="watch it with 'vixtui attach'",
+                    remedy=f"watch it with '{command('attach', path.parent.name)}'",
                 )
             write_atomically(path, json.dumps(record).encode())
     except OSError as error:

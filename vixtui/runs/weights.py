@@ -17,6 +17,7 @@ from typing import Any
 
 from vixtui.errors import UsageError, WeightsError
 from vixtui.models.config import ModelConfig
+from vixtui.paths import command
 from vixtui.runs.bounds import check_size, least_weights
 
 SCHEMA_VERSION = 1
@@ -141,7 +142,8 @@ def read_header(path: Path) -> tuple[dict[str, str], dict[str, TensorEntry]]:
             file.seek(8)
             header = file.read(length)
     except FileNotFoundError as error:
-        raise UsageError("no such file", where=path, remedy="see 'vixtui runs list'") from error
+        remedy = f"see '{command('runs', 'list')}'"
+        raise UsageError("no such file", where=path, remedy=remedy) from error
     except OSError as error:
         raise UsageError(f"cannot read: {error.strerror}", where=path) from error
     try:
@@ -213,7 +215,7 @@ def read_card(path: Path) -> ModelCard:
         raise WeightsError(
             "safetensors, but not a vixtui model",
             where=path,
-            remedy="train one with 'vixtui train'",
+            remedy=f"train one with '{command('train')}'",
         )
     try:
         card: Any = json.loads(metadata[METADATA_KEY], object_pairs_hook=_unique)

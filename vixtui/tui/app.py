@@ -19,6 +19,7 @@ from textual.worker import WorkerFailed
 
 from vixtui.errors import UsageError, VixtuiError
 from vixtui.hardware.machine import Machine
+from vixtui.paths import command
 from vixtui.runs import control
 from vixtui.runs.directory import RunDirectory, list_runs
 from vixtui.text import safe
@@ -216,14 +217,18 @@ class VixtuiApp(App[None]):
 
         def decide(answer: str | None) -> None:
             if answer == "keep":
-                self._leave(f"{live.id} goes on. Look at it again with: vixtui attach {live.id}")
+                self._leave(
+                    f"{live.id} goes on. Look at it again with: {command('attach', live.id)}"
+                )
             elif answer == "stop":
                 try:
                     control.send(live.control_path, "stop")
                 except VixtuiError as error:
                     self.notify(error.message, title="Not stopped", severity="error", markup=False)
                     return
-                self._leave(f"{live.id} saves and stops. Go on with: vixtui runs resume {live.id}")
+                self._leave(
+                    f"{live.id} saves and stops. Go on with: {command('runs', 'resume', live.id)}"
+                )
 
         self.push_screen(
             ChoiceDialog(
