@@ -5,7 +5,8 @@ training the hash of its weights in RUN_DIR/weights-RANK.
 
 Faults: ``none``; ``nan`` (the loss of its rows is no number in the updates of `SPOILT`, once each);
 ``memory:MOST`` (from the second epoch on, a micro-batch of more than MOST pictures fails);
-``disk:COUNT`` (no state is written after so many).
+``disk:COUNT`` (no state is written after so many); ``die:SIGNAL`` (by its second update, in each of
+two lives, after which the group is given up).
 """
 
 from __future__ import annotations
@@ -57,6 +58,17 @@ def fill_disk(count: int) -> None:
     state.save_tensors = saving
 
 
+def die(number: int) -> None:
+    apply = Learner.apply
+
+    def dying(self: Learner, *, step: int, lr: float) -> None:
+        if step == 1:
+            os.kill(os.getpid(), number)
+        apply(self, step=step, lr=lr)
+
+    Learner.apply = dying  # type: ignore[method-assign]
+
+
 def note_weights(folder: Path, rank: str) -> None:
     fit = loop.Loop.fit
 
@@ -87,6 +99,8 @@ def lead(fault: str, rank: str) -> None:
         return spec(args=(__file__, fault, rank, *args[2:]), **named)
 
     agent.WorkerSpec = of_this_program  # type: ignore[assignment, misc]
+    if fault.startswith("die"):
+        agent._MAX_RESTARTS = 1
 
 
 def work(fault: str, rank: str, folder: Path) -> None:
@@ -101,6 +115,8 @@ def work(fault: str, rank: str, folder: Path) -> None:
         short_of_memory.run_short(SECOND_EPOCH, int(number))
     elif kind == "disk":
         fill_disk(int(number))
+    elif kind == "die":
+        die(int(number))
 
 
 if __name__ == "__main__":

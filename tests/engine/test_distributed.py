@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 import time
@@ -172,7 +174,7 @@ def test_a_pause_keeps_all_and_the_death_of_the_leader_ends_all() -> None:
     wait_for(run, StepDone, steps + 1)
     leader.kill()
     leader.wait()
-    _, alive = psutil.wait_procs(workers, timeout=10)
+    _, alive = psutil.wait_procs(workers, timeout=WAIT_SECONDS)
     assert not alive
     assert run.state() == "lost"
 
@@ -227,6 +229,27 @@ def test_a_process_that_nothing_fits_into_ends_the_run_as_one_alone_would() -> N
     assert failed.exit_code == ExitCode.DOES_NOT_FIT
     assert "one picture at a time" in failed.message
     assert len(of(run, RunStarted)) == 1
+
+
+@needs_gloo
+@pytest.mark.parametrize(
+    ("killed_by", "code", "why"),
+    [
+        (signal.SIGKILL, ExitCode.DOES_NOT_FIT, "something killed the engine.*--budget or fewer"),
+        (signal.SIGABRT, ExitCode.BUG, r"at last of SIGABRT \(.*log\.txt\)"),
+    ],
+)
+def test_a_process_that_dies_again_and_again_ends_the_run_with_how_to_go_on(
+    killed_by: signal.Signals, code: ExitCode, why: str
+) -> None:
+    run = make_run(epochs=1)
+    assert finish_faulty(run, f"die:{int(killed_by)}", 1) == code
+    (failed,) = of(run, Failed)
+    assert failed.exit_code == code
+    assert re.match(f"a process of the run died 2 times.*{why}", failed.message)
+    assert "'vixtui runs resume run' goes on from step 0" in failed.message
+    assert len(of(run, RunStarted)) == 2
+    finish(run, 2)
 
 
 @needs_gloo

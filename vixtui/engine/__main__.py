@@ -14,7 +14,8 @@ from tempfile import TemporaryDirectory
 from typing import NoReturn, TextIO
 
 from vixtui.data.silence import end_when_silent
-from vixtui.errors import DiskError, ExitCode, VixtuiError
+from vixtui.engine.clock import counted_from
+from vixtui.errors import DiskError, DoesNotFitError, ExitCode, VixtuiError
 from vixtui.runs import events
 from vixtui.runs.directory import RunDirectory
 from vixtui.runs.lessons import way_after_kill
@@ -116,9 +117,7 @@ def _train_or_lead(run: RunDirectory, nproc: int | None, nodes: Nodes, oom_kille
             _go_on_in_less(run, writer)
     nproc = nproc or run.config().plan.nproc
     if nproc * nodes.count > 1:
-        from vixtui.engine.agent import lead
-
-        lead(run, nproc, nodes)
+        _lead(run, nproc, nodes)
         return
     from vixtui.engine.reporter import Reporter
     from vixtui.engine.state import settle_state
@@ -128,7 +127,20 @@ def _train_or_lead(run: RunDirectory, nproc: int | None, nodes: Nodes, oom_kille
         reporter = Reporter(writer)
         if warning := settle_state(run):
             reporter.warn(warning)
-        train(run, reporter)
+        train(run, reporter, started=counted_from())
+
+
+def _lead(run: RunDirectory, nproc: int, nodes: Nodes) -> None:
+    """Lead others; a run that the kernel ended for lack of memory will go on in less."""
+    from vixtui.engine.agent import lead
+
+    try:
+        lead(run, nproc, nodes)
+    except DoesNotFitError:
+        if run.oom_killed():
+            with _log(run) as writer:
+                _go_on_in_less(run, writer)
+        raise
 
 
 def _go_on_in_less(run: RunDirectory, writer: events.EventWriter) -> None:
@@ -219,7 +231,6 @@ def _failure_of(job: Callable[[], None], run: RunDirectory) -> VixtuiError | Non
 
 def _explain(error: Exception, run: RunDirectory) -> VixtuiError:
     from vixtui.engine.device import out_of_memory
-    from vixtui.errors import DoesNotFitError
     from vixtui.files import disk_error
 
     if isinstance(error, VixtuiError):

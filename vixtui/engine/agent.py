@@ -26,8 +26,9 @@ from torch.distributed.elastic.rendezvous import RendezvousParameters
 from torch.distributed.elastic.rendezvous.registry import get_rendezvous_handler
 
 from vixtui.engine.distributed import Group
-from vixtui.errors import BY_EXIT_CODE, VixtuiError
+from vixtui.errors import BY_EXIT_CODE, DoesNotFitError, VixtuiError
 from vixtui.runs.control import send
+from vixtui.runs.describe import death_text, resume_text, was_killed
 from vixtui.runs.directory import RunDirectory
 from vixtui.runs.process import ONE_NODE, Nodes
 
@@ -93,20 +94,37 @@ def lead(run: RunDirectory, nproc: int, nodes: Nodes = ONE_NODE) -> None:
         )
         failures = _Agent(spec, DefaultLogsSpecs(log_dir=folder)).run().failures
     if failures:
-        raise _explain(sorted(failures.values(), key=lambda failure: not _named(failure))[0], run)
+        raise _explain(min(failures.values(), key=_later), run)
 
 
 def _named(failure: ProcessFailure) -> bool:
     return failure.exitcode > 0 and failure.exitcode != _LOST_EXIT_CODE
 
 
+def _later(failure: ProcessFailure) -> tuple[bool, bool]:
+    """Sort those first that others end because of."""
+    return not _named(failure), failure.exitcode == _LOST_EXIT_CODE
+
+
 def _explain(failure: ProcessFailure, run: RunDirectory) -> VixtuiError:
+    """Return why the run ends, and how to go on, where it is this machine that has it."""
     if _named(failure):
         return BY_EXIT_CODE.get(failure.exitcode, VixtuiError)(failure.message)
+    oom_killed = run.oom_killed()
+    saved = run.progress().checkpoint
+    resume = resume_text(run, saved, oom_killed=oom_killed)
+    times = f"a process of the run died {_MAX_RESTARTS + 1} times"
+    if was_killed(failure.exitcode):
+        why = death_text(failure.exitcode, oom_killed=oom_killed)
+        advice = [resume, "a smaller --budget or fewer --nproc need less"]
+        return DoesNotFitError(
+            f"{times}: {why}", where=run.id, remedy="; ".join(filter(None, advice))
+        )
+    advice = ["the log tells more", resume]
     return VixtuiError(
-        f"a process of the run died {_MAX_RESTARTS + 1} times, at last of {failure.signal_name()}",
+        f"{times}, at last of {failure.signal_name()}",
         where=run.log_path,
-        remedy="most often memory ran out; choose a smaller --budget or --nproc",
+        remedy="; ".join(filter(None, advice)),
     )
 
 
