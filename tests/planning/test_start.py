@@ -18,7 +18,7 @@ from vixtui.planning.start import prepare_run, task_of
 from vixtui.planning.types import Budget, Candidate, Question
 from vixtui.runs.config import Recipe
 from vixtui.runs.directory import RunDirectory, list_runs
-from vixtui.runs.events import EventWriter, ModelBuilt, StepDone
+from vixtui.runs.events import EventWriter, ModelBuilt, RunStarted, StepDone
 
 SOURCE = DataSource(
     source="digits",
@@ -43,11 +43,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIXTUI_HOME", str(tmp_path))
 
 
-def plan() -> Candidate:
-    return candidate("vit:tiny", Question(task=task_of(SOURCE), budget=BUDGET), MACHINE)
+def plan(processes: int = 1) -> Candidate:
+    question = Question(task=task_of(SOURCE), budget=BUDGET, processes=processes)
+    return candidate("vit:tiny", question, MACHINE)
 
 
-def built(run: RunDirectory, images_per_second: float) -> None:
+def built(run: RunDirectory, images_per_second: float, processes: int = 1) -> None:
     writer = EventWriter(run.events_path)
     writer.write(
         ModelBuilt,
@@ -59,6 +60,7 @@ def built(run: RunDirectory, images_per_second: float) -> None:
         steps_per_epoch=1,
         epochs=2,
         seconds_budget=None,
+        processes=processes,
     )
     writer.close()
 
@@ -157,6 +159,27 @@ def test_speed_of_whole_steps_counts_rather_than_of_those_tried_before_the_first
     assert [speed.images_per_second for speed in read_speeds()] == [100.0]  # too little to tell
     trained(run, [90.0])
     assert [speed.images_per_second for speed in read_speeds()] == [90.0]
+
+
+@pytest.mark.parametrize("known_by", ["its plan", "what it told"])
+def test_a_speed_of_two_processes_says_nothing_about_one(known_by: str) -> None:
+    nproc, told = (2, 1) if known_by == "its plan" else (1, 2)
+    alone = plan()
+    built(prepare_run(SOURCE, alone, BUDGET, RECIPE, nproc=nproc), 1e6, told)
+    assert plan() == alone
+    both = plan(processes=2)
+    assert both.time_basis.startswith("measured in run")
+    assert both.seconds_per_epoch == 100 / 1e6
+
+
+def test_a_run_that_goes_on_in_another_number_of_processes_is_as_fast_as_it_began() -> None:
+    run = prepare_run(SOURCE, plan(), BUDGET, RECIPE)
+    built(run, 100.0)
+    writer = EventWriter(run.events_path)
+    writer.write(RunStarted, t=1.0, pid=1, device="cpu", resumed_step=1)
+    writer.close()
+    trained(run, [900.0] * 9)
+    assert [speed.images_per_second for speed in read_speeds()] == [100.0]
 
 
 def test_a_run_that_has_got_further_is_read_again() -> None:

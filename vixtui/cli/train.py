@@ -277,6 +277,7 @@ def train(
         recompute=recompute,
     )
     changes = tuple(model_options or ())
+        processes=processes,
     if origin is not None and preset is not None:
         changes = (*origin.changes(preset, question.task), *changes)
     choice = _choose(preset, question, machine, changes)

@@ -176,3 +176,4 @@ def _warm_up(setup: Setup, reporter: Reporter) -> None:
         epochs=recipe.epochs,
         seconds_budget=recipe.seconds,
     )
+        processes=setup.group.size,

@@ -42,7 +42,7 @@ class Knowledge:
 
     Args:
         accuracies: comparable measurements by preset name.
-        speeds: of earlier runs on the budget's device, newest first.
+        speeds: of earlier runs on the budget's device in as many processes, newest first.
         throughput: of that device.
         lessons: what runs on that device teach about memory, newest first.
         correction: of predicted memory.
@@ -146,7 +146,11 @@ def read_knowledge(question: Question, throughput: Throughput) -> Knowledge:
         throughput: assumed of the budget's device.
     """
     task, device = question.task, question.budget.device
-    speeds = tuple(speed for speed in read_speeds() if speed.device == device)
+    speeds = tuple(
+        speed
+        for speed in read_speeds()
+        if (speed.device, speed.processes) == (device, question.processes)
+    )
     lessons = tuple(lesson for lesson in read_lessons() if lesson.device == device)
     return Knowledge(
         accuracies=comparable(

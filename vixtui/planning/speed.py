@@ -16,7 +16,7 @@ from vixtui.memory.execution import Execution, StepPrecision
 from vixtui.memory.figures import PresetFigures
 from vixtui.models.config import ModelConfig, Recompute
 from vixtui.runs.directory import RunDirectory, list_runs
-from vixtui.runs.events import ModelBuilt, StepDone, decode
+from vixtui.runs.events import Event, ModelBuilt, RunStarted, StepDone, decode
 from vixtui.text import counted
 
 _RUNS_LOOKED_AT = 20
@@ -82,7 +82,13 @@ _GPU_MULTIPROCESSORS = 20
 
 @dataclass(frozen=True, slots=True)
 class MeasuredSpeed:
-    """How fast an earlier run on this machine trained in its first seconds."""
+    """How fast an earlier run on this machine trained in its first seconds.
+
+    Args:
+        batch_size: pictures a weight update, of one of its processes.
+        images_per_second: of all its processes together.
+        processes: on all machines.
+    """
 
     run: str
     device: str
@@ -93,6 +99,7 @@ class MeasuredSpeed:
     images_per_second: float
     precision: StepPrecision = "fp32"
     recompute: Recompute = "none"
+    processes: int = 1
 
 
 def device_throughput(
@@ -200,7 +207,7 @@ def _read_speed(run: RunDirectory, written: tuple[int, ...]) -> MeasuredSpeed | 
     """
     try:
         with run.events_path.open("rb") as file:
-            events = [decode(line) for line in islice(file, _LINES_LOOKED_AT)]
+            events = _first_session(map(decode, islice(file, _LINES_LOOKED_AT)))
         built = next((event for event in events if isinstance(event, ModelBuilt)), None)
         if built is None or built.images_per_second <= 0:
             return None
@@ -208,12 +215,13 @@ def _read_speed(run: RunDirectory, written: tuple[int, ...]) -> MeasuredSpeed | 
         windows = [event.images_per_second for event in events if isinstance(event, StepDone)]
     except (OSError, VixtuiError):  # a damaged run teaches nothing
         return None
+    processes = max(built.processes, config.plan.nproc)
     return MeasuredSpeed(
         run=run.id,
         device=config.plan.device,
         preset=config.preset,
         model=config.model,
-        batch_size=min(config.recipe.batch_size, config.data.train),
+        batch_size=-(-min(config.recipe.batch_size, config.data.train) // processes),
         micro_batch=config.plan.micro_batch,
         # What was tried before the first step leaves out the change of the weights.
         images_per_second=(
@@ -221,4 +229,15 @@ def _read_speed(run: RunDirectory, written: tuple[int, ...]) -> MeasuredSpeed | 
         ),
         precision="bf16" if built.precision == "bf16" else "fp32",
         recompute=config.plan.recompute,
+        processes=processes,
     )
+
+
+def _first_session(events: Iterable[Event | None]) -> list[Event | None]:
+    """Return events up to where a run was resumed, perhaps by another number of processes."""
+    first: list[Event | None] = []
+    for event in events:
+        if isinstance(event, RunStarted) and any(isinstance(seen, ModelBuilt) for seen in first):
+            break
+        first.append(event)
+    return first

@@ -41,6 +41,7 @@ class Question:
         seconds: training time, if limited; presets too slow for it go behind the others.
         precision, recompute: how an update is computed; None lets planning choose.
         changes: to each preset's model, as ``NAME=VALUE``.
+        processes: that share an update, of which the others are about one.
     """
 
     task: Task
@@ -50,6 +51,7 @@ class Question:
     precision: Precision | None = None
     recompute: Recompute | None = None
     changes: tuple[str, ...] = ()
+    processes: int = 1
 
     @property
     def on_cpu(self) -> bool:

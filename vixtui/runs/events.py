@@ -59,7 +59,10 @@ class DataChecked(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelBuilt(Event):
-    """The model is ready: its parameters, and the threads and precision measured as fastest."""
+    """The model is ready: its parameters, and the threads and precision measured as fastest.
+
+    `images_per_second` is that of all `processes`.
+    """
 
     parameters: int
     threads: int
@@ -68,6 +71,7 @@ class ModelBuilt(Event):
     steps_per_epoch: int
     epochs: int | None
     seconds_budget: float | None
+    processes: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
