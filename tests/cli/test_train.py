@@ -17,7 +17,7 @@ from vixtui.runs.directory import RunDirectory, find_run, list_runs
 QUICK = ("train", "digits", "--preset", "vit:tiny", "--epochs", "3")
 
 
-def _until(ready: Callable[[], object], seconds: float = 30) -> None:
+def _until(ready: Callable[[], object], seconds: float = 240) -> None:
     deadline = time.monotonic() + seconds
     while not ready():
         assert time.monotonic() < deadline
@@ -144,7 +144,7 @@ def test_ctrl_c_and_a_kill_of_the_command_stop_and_save(start, name):
     run = _only_run()
     _wait_for_steps(run)
     process.send_signal(getattr(signal, name))
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=240)
     assert process.returncode == 130
     assert run.state() == "stopped"
     assert f"vixtui runs resume {run.id}" in err.decode()
@@ -155,7 +155,7 @@ def test_ctrl_c_while_the_engine_starts_is_not_lost(start):
     run = _only_run()
     _until(run.log_path.exists)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=20)
+    process.communicate(timeout=240)
     assert process.returncode == 130
     assert run.state() == "stopped"
 
@@ -168,7 +168,7 @@ def test_ctrl_c_on_attach_only_leaves(vixtui, start, monkeypatch):
     process = start("attach", run.id)
     process.stderr.readline()
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=20)
+    process.communicate(timeout=240)
     assert process.returncode == 130
     assert run.alive()
     assert vixtui("runs", "stop", run.id).code == 0

@@ -174,13 +174,13 @@ def test_kill_wakes_whoever_waits(play: Callable[[str], None]) -> None:
     play(
         "import sys, time\n"
         'for line in sys.stdin:\n    print(\'{"type": "progress"}\', flush=True)\n'
-        "    time.sleep(60)"
+        "    time.sleep(600)"
     )
     with Engine() as engine:
         started = time.monotonic()
         with pytest.raises(VixtuiError, match="code -9"):
             engine.ask("predict", on_progress=lambda _: engine.kill())
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 300
 
 
 def test_what_the_engine_says_aside_goes_to_the_log(

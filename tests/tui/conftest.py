@@ -47,7 +47,7 @@ def until() -> Until:
     """Return a way to wait for a state, never for a time."""
 
     async def wait(pilot: Pilot[None], reached: Callable[[], object]) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 240
         while not reached():
             if time.monotonic() > deadline:
                 raise AssertionError(f"never reached; the screen shows:\n{screen_text(pilot.app)}")
