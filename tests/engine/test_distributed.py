@@ -317,12 +317,21 @@ def test_the_command_trains_digits_in_two_processes() -> None:
 
 
 @needs_gloo
-def test_two_processes_begin_with_weights_find_a_rate_and_end_in_time() -> None:
+def test_two_processes_begin_with_weights_and_find_a_rate() -> None:
     finish(make_run(run_id="first", epochs=1))
-    tuned = train_two("tuned", "--init", "first", "--find-lr", "--time", "2s")
+    tuned = train_two("tuned", "--init", "first", "--find-lr", "--epochs", "1")
     assert tuned.config().init is not None
     assert len(of(tuned, RateFound)) == 1
-    assert of(tuned, Finished)[-1].reason == "time"
+
+
+@needs_gloo
+def test_time_counts_from_the_start_of_the_command_also_that_for_finding_a_rate() -> None:
+    run = train_two("timed", "--preset", "fnet:tiny", "--find-lr", "--time", "2s")
+    assert of(run, Finished)[-1].reason == "time"
+    assert of(run, RateFound) == []
+    assert any("too little time to find" in event.message for event in of(run, Warned))
+    counted_from = of(run, Validated)[-1].t - of(run, Finished)[-1].seconds
+    assert counted_from < run.config_path.stat().st_mtime
 
 
 @needs_gloo

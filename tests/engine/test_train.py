@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from PIL import Image
 from small_runs import WAIT_SECONDS, make_run, wait_for
 
 from vixtui.data.split import Split
+from vixtui.engine.learner import Learner
 from vixtui.engine.weights import load_weights
 from vixtui.runs import control
 from vixtui.runs.directory import RunDirectory
@@ -31,10 +33,11 @@ from vixtui.runs.events import (
     Stopped,
     Tested,
     Validated,
+    Warned,
     read_events,
 )
 from vixtui.runs.process import start_training
-from vixtui.runs.weights import read_card
+from vixtui.runs.weights import Preprocessing, read_card
 
 
 def finish(run: RunDirectory) -> list[Event]:
@@ -224,14 +227,36 @@ def finish_quickly(run: RunDirectory) -> int:
 
 
 def test_time_limit_ends_on_time_with_the_schedule_done() -> None:
-    run = make_run(epochs=None, seconds=12.0)
-    events = finish(run)
+    for seconds in (12.0, 60.0, 240.0):  # as a busy machine needs to get ready
+        events = finish(make_run(run_id=f"of-{seconds:g}", epochs=None, seconds=seconds))
+        if not any("getting ready" in event.message for event in of(events, Warned)):
+            break
     finished, steps = of(events, Finished)[0], of(events, StepDone)
-    trained = of(events, Tested)[0].t - of(events, RunStarted)[0].t
+    learning = events[events.index(of(events, ModelBuilt)[0]) :]
+    longest_silence = max(later.t - earlier.t for earlier, later in pairwise(learning))
     assert finished.reason == "time"
-    assert finished.seconds == pytest.approx(12, abs=2)
-    assert trained < 14
+    assert finished.seconds == pytest.approx(seconds, abs=0.5 + 2 * longest_silence)
+    trained = of(events, Validated)[-1].t - of(events, RunStarted)[0].t
+    assert trained < finished.seconds
     assert steps[-1].lr < 0.05 * max(step.lr for step in steps)
+
+
+def test_a_run_whose_time_is_over_before_it_begins_does_one_whole_update_and_says_so() -> None:
+    run = make_run(epochs=None, seconds=10.0, ema=0.0)
+    engine = start_training(run, counted_from=time.time() - 1000)
+    assert engine.wait(WAIT_SECONDS) == 0, run.log_path.read_text()
+    events = list(read_events(run.events_path))
+    (finished,), (validated,) = of(events, Finished), of(events, Validated)
+    assert finished.reason == "time"
+    assert validated.step == 1
+    assert finished.seconds > 1000
+    assert any(
+        "of 10 s: nothing is left, one update" in event.message for event in of(events, Warned)
+    )
+    before = Learner(run.config(), Preprocessing(mean=(0.5,), std=(0.3,)), torch.device("cpu"))
+    kept = load_weights(run.model_path)[0].state_dict()
+    moved = [(kept[name] - value).abs().max() for name, value in before.model.state_dict().items()]
+    assert max(moved) > 1e-3
 
 
 def test_the_weights_left_are_those_last_said_to_be_kept() -> None:

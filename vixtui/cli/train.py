@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,8 +22,8 @@ from vixtui.cli.processes import (
 )
 from vixtui.cli.question import DEFAULT_DATA
 from vixtui.models.config import Recompute
-from vixtui.runs.config import Augmentation, Balance, Precision
 from vixtui.paths import command
+from vixtui.runs.config import Augmentation, Balance, Precision
 
 if TYPE_CHECKING:
     from vixtui.data.sources import DataSource
@@ -211,9 +212,10 @@ def train(
     from vixtui.planning.start import decide_run, task_of
     from vixtui.planning.types import Question
     from vixtui.runs.directory import create_run
-    from vixtui.runs.process import join_training, start_training
+    from vixtui.runs.process import join_training, process_started, start_training
     from vixtui.units import parse_seconds
 
+    counted_from = process_started()
     nodes, processes = parse_nodes(nnodes, node_rank, rdzv_endpoint), nproc * nnodes
     if nodes.rank:
         raise typer.Exit(join_training(nproc, nodes))
@@ -229,7 +231,7 @@ def train(
         )
     seconds = parse_seconds(time) if time else None
     if download:
-        _download(data)
+        counted_from += _download(data)
     origin = _origin(init) if init is not None else None
     if origin is not None:
         preset, image_size = preset or origin.preset, image_size or origin.side
@@ -275,9 +277,9 @@ def train(
         seconds=recipe.seconds,
         precision=precision,
         recompute=recompute,
+        processes=processes,
     )
     changes = tuple(model_options or ())
-        processes=processes,
     if origin is not None and preset is not None:
         changes = (*origin.changes(preset, question.task), *changes)
     choice = _choose(preset, question, machine, changes)
@@ -301,7 +303,7 @@ def train(
 
         raise typer.Exit(train_folds(sources, decide, name, nodes, json=json))
     run = create_run(decide(source, name=name), source.split.to_json())
-    start = partial(start_training, run, nodes=nodes)
+    start = partial(start_training, run, nodes=nodes, counted_from=counted_from)
     if detach:
         started = {"run": run.id, "path": str(run.path), "pid": start().pid}
         if json:
@@ -419,15 +421,15 @@ def _narrate(
         narrate.note(choice.remembered)
 
 
-def _download(name: str) -> None:
-    """Fetch a public data set unless it is here already; any other source needs nothing."""
+def _download(name: str) -> float:
+    """Fetch a public data set unless it is here, any other source needs nothing; return seconds."""
     from vixtui.cli.models import warm_engine
     from vixtui.data.sources import PUBLIC_SETS
     from vixtui.paths import data_dir
 
     if name not in PUBLIC_SETS or (data_dir() / name).is_dir():
-        return
-    public = PUBLIC_SETS[name]
+        return 0.0
+    started, public = monotonic(), PUBLIC_SETS[name]
     narrate.note(f"{public.title}; licence: {public.licence}; {public.homepage}")
     with warm_engine() as engine, narrate.progress_bar(f"downloading {name}") as move:
         engine.ask(
@@ -435,3 +437,4 @@ def _download(name: str) -> None:
             name=name,
             on_progress=lambda message: move(message["done"], message["total"]),
         )
+    return monotonic() - started

@@ -201,7 +201,7 @@ def _train_with_others(run: RunDirectory) -> None:
             if warning:
                 reporter.warn(warning)
             since = agent.started_at()
-            started = None if agent.restarted() else since
+            started = None if agent.restarted() else counted_from() or since
             train(run, reporter, group=group, started=started, asked_since=since)
             group.decide(0)  # all are done when the first is
     except distributed.PeerLostError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 
 import torch
 
@@ -33,6 +34,7 @@ def calibrate(
     threads: int,
     precision: Precision,
     cores: int,
+    seconds: float = inf,
 ) -> Speed:
     """Time a few updates with one and with all cores, in fp32 and bf16; return the fastest way.
 
@@ -42,6 +44,7 @@ def calibrate(
         threads: a fixed number, or 0 to choose.
         precision: a fixed one, or ``auto`` to choose.
         cores: that it may use.
+        seconds: for all ways; when they are over, those not tried yet are left out.
     """
     thread_choices = [threads] if threads else [1, cores] if cores > 1 else [1]
     if device.type != "cpu":
@@ -49,7 +52,13 @@ def calibrate(
     precisions = ["fp32", "bf16"] if native_bf16(device) else ["fp32"]
     if precision != "auto":
         precisions = [precision]
-    tried = [_time(run, device, number, kind) for kind in precisions for number in thread_choices]
+    ways = [(kind, number) for kind in precisions for number in thread_choices]
+    each, started = min(_SECONDS_EACH, seconds / len(ways)), time.perf_counter()
+    tried: list[Speed] = []
+    for kind, number in ways:
+        if tried and time.perf_counter() - started >= seconds:
+            break
+        tried.append(_time(run, device, number, kind, each))
     best = min(
         tried, key=lambda speed: speed.seconds * (_WORTH_IT if speed.precision == "bf16" else 1)
     )
@@ -58,7 +67,11 @@ def calibrate(
 
 
 def _time(
-    run: Callable[[str], object], device: torch.device, threads: int, precision: str
+    run: Callable[[str], object],
+    device: torch.device,
+    threads: int,
+    precision: str,
+    seconds: float,
 ) -> Speed:
     torch.set_num_threads(threads)
     started = time.perf_counter()
@@ -71,7 +84,7 @@ def _time(
         after = time.perf_counter()
         if index >= _WARM_UP_RUNS or not durations:
             durations.append(after - before)
-        if after - started > _SECONDS_EACH:
+        if after - started > seconds:
             break
     return Speed(threads, precision, min(durations))
 

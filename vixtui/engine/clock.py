@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import time
+from math import inf
+
+from vixtui.runs.process import COUNTED_FROM_VARIABLE
+
+
+def counted_from() -> float | None:
+    """Return from when on time counts, in seconds since the epoch, if who started us told that."""
+    told = os.environ.get(COUNTED_FROM_VARIABLE)
+    return float(told) if told else None
 
 
 class RunClock:
-    """Counts from the start of the process: importing torch is part of the user's wait.
+    """Counts from the start of a command or process: importing torch is part of the user's wait.
 
     Args:
-        started: when the process started, in seconds since the epoch.
+        started: when that was, in seconds since the epoch.
     """
 
     def __init__(self, started: float) -> None:
@@ -23,6 +33,10 @@ class RunClock:
     def leave_out(self, seconds: float) -> None:
         """Do not count `seconds` that have passed in this session."""
         self._left_out_seconds += seconds
+
+    def left(self, seconds: float | None) -> float:
+        """Return how many of so many seconds of training are left; without a limit, endless."""
+        return inf if seconds is None else max(0.0, seconds - self.elapsed())
 
     def elapsed(self) -> float:
         """Return seconds of training so far."""

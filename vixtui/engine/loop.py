@@ -17,9 +17,12 @@ from vixtui.engine.selection import is_gain, replaces_kept
 from vixtui.engine.setup import Setup
 from vixtui.engine.wishes import Wishes
 from vixtui.runs import events
+from vixtui.text import format_seconds
 
 # In a run limited by time, validation and what it keeps may take at most this share of it.
 _VALIDATION_SHARE = 0.05
+# What a picture takes in a validation, of what it takes in an update, before one was measured.
+_FORWARD_SHARE = 0.5
 
 
 class Loop:
@@ -41,11 +44,13 @@ class Loop:
         self._rescue = Rescue(setup, keeper, reporter)
         self._state, self._recipe = setup.state, setup.config.recipe
         self._validated_at, self._validation_seconds = time.monotonic(), 0.0
+        self._step_seconds = 0.0
 
     def fit(self) -> str | None:
         """Return why the training ended, or None when told to stop."""
         state, batch, epoch_steps = self._state, self._setup.batch, self._setup.epoch_steps
         first_step = state.step
+        self._say_if_late()
         while (reason := self._end(progress := self._progress())) is None:
             epoch, index = divmod(state.step, epoch_steps)
             if not self._obey():
@@ -72,18 +77,33 @@ class Loop:
         validated_epoch = state.validated_step // self._setup.epoch_steps
         if recipe.patience and validated_epoch - state.gained_epoch >= recipe.patience:
             return "early stopping"
-        if progress >= 1:
+        if progress >= 1 and state.step:
             return "schedule" if recipe.epochs else "time"
         return None
+
+    def _say_if_late(self) -> None:
+        seconds, ready = self._recipe.seconds, self._clock.elapsed()
+        if seconds is None or self._state.step or ready < seconds / 2:
+            return
+        left = "nothing is left, one update is done" if ready >= seconds else "give more to learn"
+        self._reporter.warn(
+            f"getting ready took {format_seconds(ready)} of {format_seconds(seconds)}: {left}"
+        )
 
     def _progress(self) -> float:
         recipe, steps = self._recipe, self._state.step
         if recipe.epochs is not None:
             return steps / (recipe.epochs * self._setup.epoch_steps)
         assert recipe.seconds is not None
-        reserve = 1.2 * self._validation_seconds + 0.1
+        # The last step begins when there is time for it and for the validation after it.
+        validation = self._validation_seconds or self._expected_validation_seconds()
+        reserve = 1.2 * validation + self._step_seconds + 0.1
         mine = self._clock.elapsed() / max(1e-3, recipe.seconds - reserve)
-        return self._setup.group.decide(mine)
+        return self._setup.group.decide(min(1.0, mine))
+
+    def _expected_validation_seconds(self) -> float:
+        updates = len(self._setup.pictures.validation.labels) / self._setup.batch
+        return _FORWARD_SHARE * updates * self._step_seconds
 
     def _obey(self) -> bool:
         """Do what is asked; return False to stop."""
@@ -106,19 +126,22 @@ class Loop:
             state.step += 1
             return
         peak = (state.found_lr or recipe.lr) * self._rescue.rate
-        lr = learning_rate(progress, peak=peak, warmup=recipe.warmup)
+        # The one update of a run that had no time for any is a whole one.
+        reached = progress if state.step else min(progress, recipe.warmup)
+        lr = learning_rate(reached, peak=peak, warmup=recipe.warmup)
         self._setup.learner.apply(step=state.step, lr=lr)
         state.step += 1
         state.epoch_loss_sum += update.loss_sum.item()
         state.epoch_correct += update.correct.item()
         state.epoch_images += update.images
+        self._step_seconds = time.perf_counter() - started
         self._reporter.step(
             update,
             step=state.step,
             epoch=state.step / self._setup.epoch_steps,
             lr=lr,
             progress=progress,
-            seconds=time.perf_counter() - started,
+            seconds=self._step_seconds,
             device=self._setup.device,
             elapsed_seconds=self._clock.elapsed(),
         )

@@ -8,6 +8,7 @@ there the loss still falls fast, and far from where it explodes.
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 
 import torch
@@ -21,14 +22,20 @@ _SMOOTHING = 0.8
 # Loss beyond so many times the lowest has exploded.
 _EXPLODED = 2.0
 _BELOW_LOWEST = 0.1
+# With fewer updates for the whole range, one tells of too many rates.
+_FEWEST_UPDATES = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """Smoothed losses at rates that grow by a constant factor, and the rate they suggest."""
+    """Smoothed losses at rates that grow by about a constant factor, and the rate they suggest.
+
+    `hurried` tells that the rates lie too far apart to suggest one.
+    """
 
     rates: tuple[float, ...]
     losses: tuple[float, ...]
+    hurried: bool = False
 
     @property
     def suggested(self) -> float:
@@ -39,12 +46,13 @@ class Sweep:
         return float(f"{_BELOW_LOWEST * self.rates[lowest]:.1e}")
 
 
-def sweep_rates(setup: Setup, wishes: Wishes) -> Sweep | None:
+def sweep_rates(setup: Setup, wishes: Wishes, seconds: float = math.inf) -> Sweep | None:
     """Try rates on the run's own pictures; the learner is left as it was.
 
     Args:
         setup: what learns, before its first update.
         wishes: looked at between updates.
+        seconds: after which an update is the last; where 60 take longer, the rate grows faster.
 
     Returns:
         None when told to stop.
@@ -53,32 +61,41 @@ def sweep_rates(setup: Setup, wishes: Wishes) -> Sweep | None:
     before = {name: tensor.clone() for name, tensor in learner.tensors().items()}
     rates: list[float] = []
     losses: list[float] = []
-    mean, order = 0.0, torch.cat([setup.order(epoch) for epoch in _epochs(setup)])
+    mean, weight, reached = 0.0, 1.0, 0.0
+    order = torch.cat([setup.order(epoch) for epoch in _epochs(setup)])
+    started = time.monotonic()
     try:
         for index in range(_UPDATES):
             if wishes.stop_asked():
                 return None
+            passed = setup.group.decide((time.monotonic() - started) / max(1e-9, seconds))
+            if passed > 1:
+                reached = 1.0
+                break
+            before_it, reached = reached, max(index / (_UPDATES - 1), passed)
             chosen, following = (order[batch * at : batch * (at + 1)] for at in (index, index + 1))
             update = setup.accumulate(chosen, following)
             loss = update.loss_sum.item() / update.images
             if not math.isfinite(loss):
                 learner.forget()
                 break
-            mean = _SMOOTHING * mean + (1 - _SMOOTHING) * loss
-            losses.append(mean / (1 - _SMOOTHING ** (index + 1)))
-            rates.append(rate(index))
+            smoothing = _SMOOTHING ** (max(1.0, (_UPDATES - 1) * (reached - before_it)))
+            mean, weight = smoothing * mean + (1 - smoothing) * loss, smoothing * weight
+            losses.append(mean / (1 - weight))
+            rates.append(rate(reached))
             if losses[-1] > _EXPLODED * min(losses):
                 learner.forget()
                 break
             learner.apply(step=index, lr=rates[-1])
     finally:
         learner.load(before)
-    return Sweep(tuple(rates), tuple(losses))
+    hurried = len(losses) < reached * _FEWEST_UPDATES
+    return Sweep(tuple(rates), tuple(losses), hurried)
 
 
-def rate(index: int) -> float:
-    """Return the rate of an update of the sweep."""
-    return FIRST_RATE * (LAST_RATE / FIRST_RATE) ** (index / (_UPDATES - 1))
+def rate(reached: float) -> float:
+    """Return the rate at a fraction of the sweep, 0 to 1."""
+    return float(FIRST_RATE * (LAST_RATE / FIRST_RATE) ** reached)
 
 
 def _epochs(setup: Setup) -> range:

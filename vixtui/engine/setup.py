@@ -121,10 +121,10 @@ class Setup:
         if weights is None and self.config.init:
             self._begin_with_weights()
 
-    def warm_up(self) -> float:
+    def warm_up(self, trial_seconds: float) -> float:
         """Try an update and a validation within the budget; return seconds an update or 0.
 
-        A new run measures its threads and precision here.
+        A new run measures its threads and precision here, in about `trial_seconds` at most.
         """
         plan, state, seconds = self.config.plan, self.state, 0.0
         # brings all libraries into memory
@@ -141,6 +141,7 @@ class Setup:
                 threads=plan.threads,
                 precision=plan.precision,
                 cores=self._cores,
+                seconds=trial_seconds,
             )
             self._agree_on_speed(speed)
             seconds = speed.seconds

@@ -32,6 +32,9 @@ from vixtui.runs.control import Inbox
 from vixtui.runs.directory import RunDirectory
 from vixtui.text import safe
 
+# In a run limited by time, of what is left of it.
+_TRIAL_SHARE, _SWEEP_SHARE = 0.2, 0.2
+
 
 def train(
     run: RunDirectory,
@@ -71,11 +74,11 @@ def train(
     setup = Setup(run, config, pictures, device, reporter, group)
     if setup.resumed:
         clock.go_on_from(setup.state.elapsed_seconds)
-    _warm_up(setup, reporter)
+    _warm_up(setup, reporter, _TRIAL_SHARE * clock.left(config.recipe.seconds))
     keeper = Keeper(run, setup, clock, meter, reporter)
     try:
         keeper.save_state()
-        if not _find_rate(setup, keeper, wishes, reporter):
+        if not _find_rate(setup, clock, keeper, wishes, reporter):
             reporter.write(events.Stopped, step=0, epoch=0)
             return
         loop = Loop(setup, clock, keeper, wishes, reporter)
@@ -87,14 +90,19 @@ def train(
         raise keeper.last_words(error) from error
 
 
-def _find_rate(setup: Setup, keeper: Keeper, wishes: Wishes, reporter: Reporter) -> bool:
+def _find_rate(
+    setup: Setup, clock: RunClock, keeper: Keeper, wishes: Wishes, reporter: Reporter
+) -> bool:
     """Find the learning rate if asked for and not done yet; return False when told to stop."""
-    state = setup.state
-    if not setup.config.recipe.find_lr or state.found_lr or state.step:
+    state, recipe = setup.state, setup.config.recipe
+    if not recipe.find_lr or state.found_lr or state.step:
         return True
-    sweep = sweep_rates(setup, wishes)
+    sweep = sweep_rates(setup, wishes, _SWEEP_SHARE * clock.left(recipe.seconds))
     if sweep is None:
         return False
+    if sweep.hurried:
+        reporter.warn(f"too little time to find a learning rate: it is {recipe.lr:g}")
+        return True
     if not sweep.suggested:
         reporter.warn("no learning rate was found: the loss is no number at any")
         return True
@@ -164,8 +172,8 @@ def _load_pictures(
     return pictures
 
 
-def _warm_up(setup: Setup, reporter: Reporter) -> None:
-    seconds, recipe = setup.warm_up(), setup.config.recipe
+def _warm_up(setup: Setup, reporter: Reporter, trial_seconds: float) -> None:
+    seconds, recipe = setup.warm_up(trial_seconds), setup.config.recipe
     reporter.write(
         events.ModelBuilt,
         parameters=sum(parameter.numel() for parameter in setup.learner.model.parameters()),
@@ -175,5 +183,5 @@ def _warm_up(setup: Setup, reporter: Reporter) -> None:
         steps_per_epoch=setup.epoch_steps,
         epochs=recipe.epochs,
         seconds_budget=recipe.seconds,
-    )
         processes=setup.group.size,
+    )

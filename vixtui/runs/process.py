@@ -35,6 +35,7 @@ _ENVIRONMENT = {
     "PYTHONUTF8": "1",
 }
 _LEAVE_SECONDS = 5.0
+COUNTED_FROM_VARIABLE = "VIXTUI_COUNTED_FROM"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,19 @@ class Nodes:
 ONE_NODE = Nodes(1, 0, "127.0.0.1:0")
 
 
+def process_started() -> float:
+    """Return when this process started, in seconds since the epoch."""
+    import psutil
+
+    return psutil.Process().create_time()
+
+
 def start_training(
-    run: RunDirectory, nproc: int | None = None, nodes: Nodes = ONE_NODE
+    run: RunDirectory,
+    nproc: int | None = None,
+    nodes: Nodes = ONE_NODE,
+    *,
+    counted_from: float | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start, or resume, the engine of a run in a session of its own; return at once.
 
@@ -75,6 +87,7 @@ def start_training(
         run: with its configuration.
         nproc: processes of this machine, if not as many as planned.
         nodes: the machines that train together.
+        counted_from: from when on its time counts, in seconds since the epoch, if not from now.
 
     Raises:
         DiskError: when the log cannot be written.
@@ -84,11 +97,12 @@ def start_training(
         run.control_path.unlink(missing_ok=True)
     except OSError as error:
         raise disk_error(error, run.log_path) from error
+    counted = {} if counted_from is None else {COUNTED_FROM_VARIABLE: str(counted_from)}
     words = [str(nproc or 0), *nodes.words()] if nproc or nodes.count > 1 else []
     with log:
         return subprocess.Popen(
             _command("train", str(run.path), *words),
-            env=os.environ | engine_environment(),
+            env=os.environ | engine_environment() | counted,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
