@@ -176,6 +176,10 @@ def test_smallest_budget_is_enough_and_less_is_not(events: list[Event], segments
     assert outcome.failed_at is None
     assert outcome.peak_reserved <= budget + beyond
     assert simulate(events, limit=budget - 1, segments=segments).failed_at is not None
+    # Nor may a larger limit be too low, as it would be if less did by chance.
+    enough = simulate(events, segments=segments).peak_demand
+    for limit in range(budget, enough, SEGMENT_STEP_BYTES):
+        assert simulate(events, limit=limit, segments=segments).failed_at is None
 
 
 def test_nothing_needs_no_budget() -> None:

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from vixtui.memory.cost import StepCost, step_cost
 from vixtui.memory.engine import cpu_bytes, gpu_bytes
-from vixtui.memory.execution import Execution
+from vixtui.memory.execution import Backend, Execution
 from vixtui.memory.figures import (
     BATCHES,
     UNIT_BYTES,
     PresetFigures,
     StepFigures,
+    curve,
     encode_head,
     encode_preset,
     model_options,
@@ -30,6 +31,8 @@ from vixtui.models.config import ModelConfig
 from vixtui.presets import all_presets, preset
 
 MIB = 2**20
+NOTHING = (0, 0, 0)
+BACKENDS: tuple[Backend, ...] = ("cpu", "cuda")
 presets = st.sampled_from(sorted(all_presets()))
 sides = st.integers(8, 224)
 
@@ -58,8 +61,7 @@ def test_every_preset_has_figures_for_its_present_options() -> None:
 
 @pytest.mark.parametrize("name", sorted(all_presets()))
 def test_traced_sizes_enclose_every_patch_size_a_picture_can_lead_to(name: str) -> None:
-    sides = {*traced_sizes(preset(name), "cpu"), *traced_sizes(preset(name), "cuda")}
-    traced = {model(name, side).patch_size for side in sides}
+    traced = {size.patch for backend in BACKENDS for size in traced_sizes(preset(name), backend)}
     for side in (8, 13, 28, 32, 64, 100, 224, 256, 300, LARGEST_SIDE):
         try:
             patch = model(name, side).patch_size
@@ -72,8 +74,8 @@ def figures_of(patch: int, tokens: int, parameters: int, **more: Any) -> StepFig
     given = {
         "flops_per_image": 1,
         "moved_line": (0, 1),
-        "peaks": (1,) * 11,
-        "part_peaks": (1,) * 11,
+        "peaks": (NOTHING, NOTHING),
+        "part_peaks": (NOTHING, NOTHING),
     }
     others = {
         "convolution_flops_per_image": 0, "attention_flops_per_image": 0, "update_moved_bytes": 0,
@@ -100,25 +102,60 @@ def test_a_parabola_through_three_token_counts_is_met_everywhere() -> None:
     assert found.parameters == 1000 + 3 * 100 + 2 * 100**2 + 5 * 4**2
 
 
+def test_what_depends_on_tokens_alone_is_told_by_another_patch_size() -> None:
+    def figures(patch: int, tokens: int) -> StepFigures:
+        taken = 50 * tokens + 3 * tokens * patch**2 + 900 * (tokens % 2)
+        return figures_of(patch, tokens, 0, peaks=((taken, taken, 0), NOTHING))
+
+    steps = tuple(
+        figures(patch, tokens)
+        for patch, counts in ((4, (64, 81, 100, 256)), (8, (64, 256)))
+        for tokens in counts
+    )
+    config, execution = model("vit:small", 72), Execution("cpu")
+    assert (config.patch_size, config.num_tokens) == (8, 81)
+    known = PresetFigures({}, 512, {execution: steps})
+    found = step_cost(known, config, execution, micro_batch=1, batch_size=1)
+    assert found.peak_bytes == UNIT_BYTES * (50 * 81 + 3 * 81 * 8**2 + 900)
+
+
 def test_what_the_last_patches_have_beyond_the_edge_takes_no_memory() -> None:
     def figures(patch: int, tokens: int) -> StepFigures:
         taken = 50 * tokens + 3 * tokens * patch**2
-        return figures_of(patch, tokens, 10, peaks=(taken,) * 11)
+        return figures_of(patch, tokens, 10, peaks=((taken, taken, 0), NOTHING))
 
     steps = tuple(figures(patch, tokens) for patch in (4, 8) for tokens in (64, 225))
-    config, execution = model("vit:small", 68), Execution("cpu")
+    config, execution = model("cct:small", 68), Execution("cpu")
     assert (config.patch_size, config.num_tokens) == (8, 81)
     known = PresetFigures({}, 512, {execution: steps})
     found = step_cost(known, config, execution, micro_batch=1, batch_size=1)
     assert found.peak_bytes == UNIT_BYTES * (50 * 81 + 3 * 68**2)
 
 
-def test_memory_between_traced_batches_lies_on_a_line() -> None:
-    curve = tuple(100 * batch + 7 for batch in BATCHES)
-    step = figures_of(4, 64, 10, peaks=curve, part_peaks=curve, extra=(20, 140))
-    assert [step.peak_bytes(batch) for batch in (1, 3, 64, 100, 5000)] == [
-        UNIT_BYTES * (100 * batch + 7) for batch in (1, 3, 64, 100, 5000)
-    ]
+def test_memory_of_any_batch_lies_on_the_highest_of_few_lines() -> None:
+    def taken(batch: int) -> int:
+        return UNIT_BYTES * (max(1000, 100 * batch + 7) if batch > 1 else 3000)
+
+    found = curve([taken(batch) for batch in BATCHES])
+    assert len(found) == 1 + 2 * 2
+    step = figures_of(4, 64, 10, peaks=(found, NOTHING), part_peaks=(NOTHING, found))
+    for batch in (1, 2, 9, 10, 100, 5000):
+        for accumulate in (False, True):
+            assert step.peak_bytes(batch, accumulate=accumulate) == taken(batch)
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**8)), min_size=1, max_size=3))
+def test_lines_tell_every_traced_batch(lines: list[tuple[int, int]]) -> None:
+    sizes = [max(fixed + each * batch for fixed, each in lines) for batch in BATCHES]
+    found = curve(sizes)
+    step = figures_of(4, 64, 10, peaks=(found, NOTHING))
+    for batch, size in zip(BATCHES, sizes, strict=True):
+        assert step.peak_bytes(batch) == pytest.approx(size, rel=0.001, abs=3 * UNIT_BYTES)
+
+
+def test_budgets_between_traced_batches_lie_on_a_line() -> None:
+    line = (107, 7, 100 * UNIT_BYTES)
+    step = figures_of(4, 64, 10, peaks=(line, NOTHING), extra=(20, 20, 140))
     few, low, between, high, many = (step.extra_bytes(batch) for batch in (1, 8, 68, 128, 1024))
     assert (few, low, between, high) == tuple(UNIT_BYTES * size for size in (20, 20, 80, 140))
     # Beyond, it is the same share of what is allocated.
@@ -238,7 +275,7 @@ def test_a_folder_larger_than_memory_needs_no_more_memory_than_a_small_one() -> 
 
 
 def test_file_is_read_back_as_written(tmp_path: Path) -> None:
-    step = figures_of(4, 64, 100, peaks=tuple(range(11)), extra=(1, 2))
+    step = figures_of(4, 64, 100, peaks=((1, 2, 3, 4, 5), (6, 7, 8)), extra=(1, 2))
     ways = {Execution("cpu"): (step,), Execution("cuda", "bf16", "block"): (step, step)}
     entry = PresetFigures(model_options(preset("vit:tiny")), 512, ways)
     path = tmp_path / "figures.tsv"

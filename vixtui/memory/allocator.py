@@ -109,31 +109,28 @@ def simulate(
 def smallest_budget(
     events: Sequence[Event], *, segments: Segments = Segments.NATIVE, tolerance: float = 0.0
 ) -> int:
-    """Return the smallest limit in bytes under which `events` do not run out of memory.
+    """Return the smallest limit in bytes from which on `events` never run out of memory.
 
-    Found by bisection over multiples of ``SEGMENT_STEP_BYTES``, which is exact as long as more
-    memory never hurts. It can: other blocks are then reused, and other segments given back.
+    Less may do by chance: under another limit other segments are given back and other blocks used
+    again, and a limit that is too low may lie between two that are not. Every limit from what was
+    demanded under one up to that one acts like it, so that few have to be tried.
     Expandable segments may reserve up to a page more than their limit, even allocate more:
     `simulate` with that limit says what is taken.
 
     Args:
-        tolerance: share of it that the answer may be too large.
+        tolerance: share of it that the answer may be too large, and that is not looked at for gaps.
 
     Raises:
         ValueError: see `simulate`.
     """
-    free = simulate(events, segments=segments)
-    fits = free.peak_demand // SEGMENT_STEP_BYTES
-    # Native segments never hold more than their limit.
-    fails = (free.peak_allocated - 1) // SEGMENT_STEP_BYTES if segments is Segments.NATIVE else -1
-    while fits - fails > max(1, tolerance * fits):
-        middle = (fails + fits) // 2
-        outcome = simulate(events, limit=middle * SEGMENT_STEP_BYTES, segments=segments)
-        if outcome.failed_at is None:
-            fits = middle
-        else:
-            fails = middle
-    return fits * SEGMENT_STEP_BYTES
+    fits = simulate(events, segments=segments).peak_demand
+    while fits:
+        tried = min(fits - 1, int((1 - tolerance) * fits)) // SEGMENT_STEP_BYTES
+        outcome = simulate(events, limit=tried * SEGMENT_STEP_BYTES, segments=segments)
+        if outcome.failed_at is not None:
+            break
+        fits = outcome.peak_demand
+    return fits
 
 
 def _round_up(size: int, step: int) -> int:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 
-from vixtui.memory.execution import Execution
-from vixtui.memory.figures import BASIS_CLASSES, PresetFigures, StepFigures
+from vixtui.memory.execution import EVALUATION_FACTOR, Execution
+from vixtui.memory.figures import BASIS_CHANNELS, BASIS_CLASSES, PresetFigures, StepFigures
 from vixtui.models.config import ModelConfig
 
 # Weight, gradient, two AdamW moments and the averaged weight, in single precision.
 _BYTES_A_PARAMETER = 20
 # Logits, their softmax and the gradients of both, in single precision.
 _BYTES_A_LOGIT = 16
+_BYTES_A_VALUE = 4
+_NOTHING = 1e-9
 # Forward, gradient of the weights and of the input: a product and a sum each.
 _FLOPS_A_WEIGHT = 6
 
@@ -54,10 +57,10 @@ def step_cost(
 ) -> StepCost:
     """Return what a step of `model` takes.
 
-    Figures that grow with the square of the tokens (weights, operations) are interpolated by
-    parabolas, which is exact; memory besides the weights by straight lines, so that it grows with
-    the batch for any number of tokens. Traced pictures are whole patches; what others lack of them
-    takes memory that smaller patches tell.
+    Figures lie on a straight line over the tokens but for what depends on the tokens alone, which
+    is told by the patch size that was traced for most numbers of them: by a parabola, which is
+    exact for what grows with their square. Traced pictures are whole patches; what others lack of
+    them takes memory that smaller patches tell.
 
     Args:
         figures: of the preset that `model` comes from.
@@ -76,7 +79,11 @@ def step_cost(
     rows, columns = model.grid
     pixels = model.image_height * model.image_width
     traced = tuple((step.patch_size, step.tokens) for step in steps)
-    curve, line = (_weights(traced, model.patch_size, rows * columns, n) for n in (2, 1))
+    line, curve = (
+        _weights(traced, model.patch_size, rows * columns, way)
+        for way in (_between_two, _corrected)
+    )
+    of_pictures = _weights(traced, model.patch_size, pixels / model.patch_size**2, _between_two)
 
     def total(weights: Weights, value: Callable[[StepFigures], float]) -> float:
         return sum(share * value(steps[index]) for index, share in weights)
@@ -88,41 +95,67 @@ def step_cost(
         if not beyond or other is None:
             return 0.0
         # Of as many tokens with smaller patches, less is for pixels alone.
-        less = total(line, value) - total(_weights(traced, other, rows * columns, 1), value)
-        return beyond * max(0.0, less) / (rows * columns * (patch**2 - other**2))
+        less = total(line, value) - total(
+            _weights(traced, other, rows * columns, _between_two), value
+        )
+        a_pixel = max(0.0, less) / (rows * columns * (patch**2 - other**2))
+        if model.embedding == "linear":
+            # Patches, too, are as large as they are, whatever part of them is picture.
+            a_pixel = min(a_pixel, _BYTES_A_VALUE * BASIS_CHANNELS * micro_batch)
+        return beyond * a_pixel
 
-    def parabola(value: Callable[[StepFigures], float]) -> float:
+    def padded_bytes() -> float:
+        """Return what pictures take while they are padded and cut into patches."""
+        padded = rows * columns * model.patch_size**2
+        if model.embedding != "linear" or padded == pixels:
+            return 0.0
+        pictures = EVALUATION_FACTOR[execution.backend] * micro_batch
+        return _BYTES_A_VALUE * BASIS_CHANNELS * pictures * (pixels + 2 * padded)
+
+    def value_at(value: Callable[[StepFigures], float]) -> float:
         return total(curve, value)
 
-    def activation_bytes(step: StepFigures) -> float:
-        peak = step.peak_bytes(micro_batch, accumulate=accumulate)
+    def token_bytes(step: StepFigures) -> float:
+        peak = step.token_bytes(micro_batch, accumulate=accumulate)
+        return peak - _BYTES_A_PARAMETER * step.parameters
+
+    def picture_bytes(step: StepFigures) -> float:
+        peak = step.picture_bytes(micro_batch, accumulate=accumulate)
         return peak - _BYTES_A_PARAMETER * step.parameters
 
     grey, extra_classes = model.in_channels == 1, model.num_classes - BASIS_CLASSES
     width = model.stages[-1].embed_dim
-    weights = parabola(lambda step: step.grey_parameters if grey else step.parameters)
+    weights = value_at(lambda step: step.grey_parameters if grey else step.parameters)
     parameters = round(weights) + (width + 1) * extra_classes
-    activations = total(line, activation_bytes) - of_pixels(activation_bytes)
+    activations = max(
+        value_at(token_bytes) - of_pixels(token_bytes),
+        total(of_pictures, picture_bytes),
+        padded_bytes(),
+    )
     activations += _BYTES_A_LOGIT * micro_batch * extra_classes
-    flops_per_image = parabola(lambda step: step.flops_per_image)
+    flops_per_image = value_at(lambda step: step.flops_per_image)
     flops_per_image += _FLOPS_A_WEIGHT * width * extra_classes
-    convolution_flops = parabola(lambda step: step.convolution_flops_per_image)
-    attention_flops = parabola(lambda step: step.attention_flops_per_image)
-    function_bytes = parabola(lambda step: step.function_bytes_per_image)
+    convolution_flops = value_at(lambda step: step.convolution_flops_per_image)
+    attention_flops = value_at(lambda step: step.attention_flops_per_image)
+    function_bytes = value_at(lambda step: step.function_bytes_per_image)
     passes = -(-batch_size // micro_batch)
-    kernels = round(parabola(lambda step: step.kernels)) * passes
+    kernels = round(value_at(lambda step: step.kernels)) * passes
     # What a pass moves besides its pictures is little, and could come out below nothing.
-    moved_a_pass = max(0.0, parabola(lambda step: step.moved_line[0]))
-    moved_otherwise = parabola(lambda step: step.moved_bytes(0, batch_size))
+    moved_a_pass = max(0.0, value_at(lambda step: step.moved_line[0]))
+    moved_otherwise = value_at(lambda step: step.moved_bytes(0, batch_size))
     peak_bytes = round(_BYTES_A_PARAMETER * parameters + max(0, activations))
-    extra = total(line, lambda step: step.extra_bytes(micro_batch))
+    extra = 0.0
+    if searched := [step for step in steps if step.extra]:
+        sizes = tuple((step.patch_size, step.tokens) for step in searched)
+        shares = _weights(sizes, model.patch_size, rows * columns, _between_two)
+        extra = sum(share * searched[index].extra_bytes(micro_batch) for index, share in shares)
     return StepCost(
         parameters=parameters,
         peak_bytes=peak_bytes,
         budget_bytes=peak_bytes + max(0, round(extra)),
         flops=round(flops_per_image) * batch_size,
         moved_bytes=round(moved_a_pass * passes + moved_otherwise),
-        kernels=kernels + round(parabola(lambda step: step.update_kernels)),
+        kernels=kernels + round(value_at(lambda step: step.update_kernels)),
         convolution_flops=round(convolution_flops) * batch_size,
         attention_flops=round(attention_flops) * batch_size,
         function_bytes=round(function_bytes) * batch_size,
@@ -133,36 +166,49 @@ Traced = tuple[tuple[int, int], ...]
 """(patch size, tokens) of each traced step."""
 Weights = tuple[tuple[int, float], ...]
 """How much of which traced step, by its index; they add up to 1."""
+Steps = Sequence[tuple[int, int]]
+"""(tokens, index) of steps with patches of one size, rising."""
+Way = Callable[[Steps, Steps, float], Weights]
+"""How to interpolate between steps, with help of others, at a number of tokens."""
 
 
 @lru_cache(maxsize=256)
-def _weights(traced: Traced, patch: int, tokens: int, degree: int) -> Weights:
-    """Return how to interpolate: over tokens by a curve of `degree` 1 or 2, linear in patch area.
+def _weights(traced: Traced, patch: int, tokens: float, way: Way) -> Weights:
+    """Return how to interpolate: over tokens in a way, linear in the area of patches.
 
     Raises:
         ValueError: for smaller or larger patches than any traced.
     """
     low = max(size for size, _ in traced if size <= patch)
     high = min(size for size, _ in traced if size >= patch)
-    over_tokens = _through_three if degree == 2 else _between_two
+    reference = _steps_of(traced, _reference(traced))
 
     def at(size: int, share: float) -> Weights:
-        steps = [(count, index) for index, (other, count) in enumerate(traced) if other == size]
-        return tuple((index, share * part) for index, part in over_tokens(sorted(steps), tokens))
+        steps = _steps_of(traced, size)
+        return tuple((index, share * part) for index, part in way(steps, reference, tokens))
 
-    if low == high:
-        return at(low, 1.0)
-    share = (patch**2 - low**2) / (high**2 - low**2)
-    return at(low, 1 - share) + at(high, share)
+    found = at(low, 1.0)
+    if low != high:
+        share = (patch**2 - low**2) / (high**2 - low**2)
+        found = at(low, 1 - share) + at(high, share)
+    shares: defaultdict[int, float] = defaultdict(float)
+    for index, part in found:
+        shares[index] += part
+    return tuple((index, part) for index, part in shares.items() if abs(part) > _NOTHING)
 
 
-def _through_three(steps: Sequence[tuple[int, int]], tokens: int) -> Weights:
-    """Return the parabola through the three steps nearest in tokens (Lagrange).
+def _steps_of(traced: Traced, patch: int) -> Steps:
+    return sorted((count, index) for index, (size, count) in enumerate(traced) if size == patch)
 
-    Args:
-        steps: (tokens, index), rising.
-        tokens: where to look.
-    """
+
+def _reference(traced: Traced) -> int:
+    """Return the patch size that was traced for most numbers of tokens."""
+    sizes = sorted({size for size, _ in traced})
+    return max(sizes, key=lambda size: sum(size == other for other, _ in traced))
+
+
+def _through_three(steps: Steps, tokens: float) -> Weights:
+    """Return the parabola through the three steps nearest in tokens (Lagrange)."""
     nearest = sorted(steps, key=lambda step: abs(step[0] - tokens))[:3]
     return tuple(
         (index, prod((tokens - other) / (x - other) for other, _ in nearest if other != x))
@@ -170,7 +216,7 @@ def _through_three(steps: Sequence[tuple[int, int]], tokens: int) -> Weights:
     )
 
 
-def _between_two(steps: Sequence[tuple[int, int]], tokens: int) -> Weights:
+def _between_two(steps: Steps, _: Steps, tokens: float) -> Weights:
     """Return the line through the two steps around `tokens`; before the first, its value."""
     if len(steps) == 1 or tokens <= steps[0][0]:
         return ((steps[0][1], 1.0),)
@@ -178,3 +224,20 @@ def _between_two(steps: Sequence[tuple[int, int]], tokens: int) -> Weights:
     (x_0, before), (x_1, behind) = steps[right - 1], steps[right]
     share = (tokens - x_0) / (x_1 - x_0)
     return ((before, 1 - share), (behind, share))
+
+
+def _corrected(steps: Steps, reference: Steps, tokens: float) -> Weights:
+    """Return that line, moved by as much as the same line among other steps is off there.
+
+    What they are at `tokens` is told by a parabola, as is all where they do not reach.
+    """
+    line = _between_two(steps, (), tokens)
+    ends = {index: count for count, index in steps}
+    if steps == reference or not all(
+        reference[0][0] <= ends[index] <= reference[-1][0] for index, _ in line
+    ):
+        return _through_three(steps, tokens)
+    moved = [*line, *_through_three(reference, tokens)]
+    for index, share in line:
+        moved += [(at, -share * part) for at, part in _through_three(reference, ends[index])]
+    return tuple(moved)

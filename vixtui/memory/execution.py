@@ -9,6 +9,8 @@ from vixtui.models.config import Recompute
 
 Backend = Literal["cpu", "cuda"]
 StepPrecision = Literal["fp32", "bf16"]
+EVALUATION_FACTOR: dict[Backend, int] = {"cpu": 1, "cuda": 4}
+"""How many micro-batches the engine evaluates at once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,11 @@ is parsed when it is asked for.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from functools import cache
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,20 +20,27 @@ from vixtui.models.config import Recompute
 from vixtui.presets import Preset, all_presets
 
 PATH = Path(__file__).with_name("figures.tsv")
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 BASIS_CLASSES = 10
 BASIS_CHANNELS = 3
 BATCHES = tuple(1 << power for power in range(11))
 """Micro-batches that memory is traced for."""
-BUDGET_BATCHES = (8, 128)
-"""Those of them that smallest budgets are searched for, which takes long."""
+BUDGET_BATCHES = (1, 8, 128)
+"""Those of them that smallest budgets are searched for."""
 UNIT_BYTES = 1024
 """What memory is noted in, rounded up."""
+_CLOSE = 0.0005
 
 Line = tuple[int, int]
 """What a quantity is a pass, and what it is a picture."""
 Curve = tuple[int, ...]
-"""A quantity at each of `BATCHES`, or at each of `BUDGET_BATCHES`."""
+"""Memory of any batch: that of one picture and, for more, lines of which the highest counts.
+
+After the first number come pairs: a line's beginning, in `UNIT_BYTES` as the first, and its rise a
+picture, in bytes.
+"""
+Peaks = tuple[Curve, Curve]
+"""The most allocated at once: while there are tokens, and while there are pictures alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +58,10 @@ class StepFigures:
         update_moved_bytes: the same of the update that follows the last pass.
         function_bytes_per_image: those moved by exponentials, GELU, norms and the like.
         kernels, update_kernels: operations started, in a pass and in the update.
-        peaks: most allocated at once, of a batch that is not divided, in `UNIT_BYTES`.
+        peaks: of a batch that is not divided.
         part_peaks: the same of a micro-batch of several, between which gradients stay.
-        extra: what smallest budgets, or on the CPU the heap's growth, are above peaks.
+        extra: what smallest budgets, or on the CPU the heap's growth, are above peaks, at each of
+            `BUDGET_BATCHES`, in `UNIT_BYTES`; nothing where no budget was searched for.
     """
 
     patch_size: int
@@ -66,22 +76,40 @@ class StepFigures:
     function_bytes_per_image: int
     kernels: int
     update_kernels: int
-    peaks: Curve
-    part_peaks: Curve
-    extra: Curve = ()
+    peaks: Peaks
+    part_peaks: Peaks
+    extra: tuple[int, ...] = ()
+
+    def token_bytes(self, batch: int, *, accumulate: bool = False) -> float:
+        """Return the most that a pass of `batch` pictures allocates while there are tokens.
+
+        Weights are included.
+        """
+        return _at((self.part_peaks if accumulate else self.peaks)[0], batch)
+
+    def picture_bytes(self, batch: int, *, accumulate: bool = False) -> float:
+        """Return the most that it allocates while there are pictures alone."""
+        return _at((self.part_peaks if accumulate else self.peaks)[1], batch)
 
     def peak_bytes(self, batch: int, *, accumulate: bool = False) -> float:
-        """Return the most that a pass of `batch` pictures allocates, weights included."""
-        return UNIT_BYTES * _at(self.part_peaks if accumulate else self.peaks, batch)
+        """Return the most that it allocates at all."""
+        return max(
+            at(batch, accumulate=accumulate) for at in (self.token_bytes, self.picture_bytes)
+        )
 
     def extra_bytes(self, batch: int) -> float:
         """Return what the smallest budget for a pass is above that; at most in proportion."""
         if not self.extra:
             return 0.0
-        (low, high), (few, many) = BUDGET_BATCHES, self.extra
-        if batch > high:
-            return UNIT_BYTES * many * _at(self.peaks, batch) / _at(self.peaks, high)
-        return UNIT_BYTES * (few + (many - few) * max(0, batch - low) / (high - low))
+        last = BUDGET_BATCHES[-1]
+        if batch > last:
+            return UNIT_BYTES * self.extra[-1] * self.peak_bytes(batch) / self.peak_bytes(last)
+        behind = bisect_left(BUDGET_BATCHES, batch)
+        if BUDGET_BATCHES[behind] == batch:
+            return float(UNIT_BYTES * self.extra[behind])
+        low, high = BUDGET_BATCHES[behind - 1 : behind + 1]
+        few, many = self.extra[behind - 1 : behind + 1]
+        return UNIT_BYTES * (few + (many - few) * (batch - low) / (high - low))
 
     def moved_bytes(self, passes: int, images: int) -> int:
         """Return what a step of several passes over `images` pictures in all moves."""
@@ -89,10 +117,40 @@ class StepFigures:
 
 
 def _at(curve: Curve, batch: int) -> float:
-    """Return a curve's value; between its batches, and beyond, on straight lines."""
-    place = min(batch.bit_length() - 1, len(curve) - 2)
-    low = 1 << place
-    return curve[place] + (curve[place + 1] - curve[place]) * (batch - low) / low
+    """Return a curve's value in bytes."""
+    if batch == 1:
+        return UNIT_BYTES * curve[0]
+    value = 0.0
+    for place in range(1, len(curve), 2):
+        line = UNIT_BYTES * curve[place] + curve[place + 1] * batch
+        if line > value:
+            value = line
+    return value
+
+
+def curve(sizes: Sequence[int]) -> Curve:
+    """Return the curve of sizes in bytes at each of `BATCHES`.
+
+    Memory is the highest of several straight lines, one for each moment of a step. Of those through
+    neighbouring sizes as few are left as tell all of them.
+    """
+    many = list(zip(BATCHES, sizes, strict=True))[1:]
+    lines = []
+    for (low, before), (high, behind) in pairwise(many):
+        each = -(-(behind - before) // (high - low))
+        lines.append((-(-(behind - each * high) // UNIT_BYTES), each))
+    first = -(-sizes[0] // UNIT_BYTES)
+
+    def error(some: Iterable[tuple[int, int]]) -> float:
+        found = (first, *chain(*some))
+        return max(abs(_at(found, batch) / size - 1) if size else 0.0 for batch, size in many)
+
+    while len(lines) > 1:
+        fewer = min(([*lines[:at], *lines[at + 1 :]] for at in range(len(lines))), key=error)
+        if error(fewer) > max(_CLOSE, error(lines)):
+            break
+        lines = fewer
+    return (first, *chain(*lines))
 
 
 Steps = tuple[StepFigures, ...]
@@ -180,8 +238,11 @@ def read_step(row: Sequence[Any]) -> StepFigures:
     Raises:
         TypeError: for too few or too many.
     """
-    values: list[Any] = [tuple(one) if isinstance(one, list) else one for one in row]
-    return StepFigures(*values)
+    return StepFigures(*map(_frozen, row))
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 @cache

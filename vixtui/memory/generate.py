@@ -30,16 +30,17 @@ from vixtui.memory.figures import (
     BUDGET_BATCHES,
     PATH,
     UNIT_BYTES,
-    Curve,
+    Peaks,
     PresetFigures,
     StepFigures,
+    curve,
     encode_head,
     encode_preset,
     model_options,
     read_figures,
     stale_presets,
 )
-from vixtui.memory.grid import LARGEST_SIDE, traced_sizes
+from vixtui.memory.grid import LARGEST_SIDE, TracedSize, traced_sizes
 from vixtui.memory.heap import heap_bytes
 from vixtui.memory.tape import forget_operations
 from vixtui.memory.trace import count_parameters, trace_config
@@ -50,7 +51,7 @@ _PARTS = Path("build") / "figures"
 _BACKENDS: tuple[Backend, ...] = ("cuda", "cpu")
 _PRECISIONS: tuple[StepPrecision, ...] = ("fp32", "bf16")
 # Budgets may be so much larger than need be, which saves a third of the time.
-_TOLERANCE = 0.01
+_TOLERANCE = 0.02
 
 
 def executions(config: ModelConfig, backend: Backend) -> list[Execution]:
@@ -60,24 +61,30 @@ def executions(config: ModelConfig, backend: Backend) -> list[Execution]:
     return [Execution(backend, kind, level) for kind in _PRECISIONS for level in levels]
 
 
-def model_figures(config: ModelConfig, backend: Backend) -> dict[Execution, StepFigures]:
-    """Trace a model in all ways to compute it."""
-    return {way: step_figures(config, way) for way in executions(config, backend)}
+def model_figures(
+    config: ModelConfig, backend: Backend, *, budgets: bool = True
+) -> dict[Execution, StepFigures]:
+    """Trace a model in all ways to compute it, and search for smallest budgets."""
+    return {way: step_figures(config, way, budgets=budgets) for way in executions(config, backend)}
+
+
+def grid_model(traced: Preset, size: TracedSize) -> ModelConfig:
+    """Return the model for pictures of so many whole patches."""
+    aimed, side = size.patch * traced.tokens_per_side, size.patch * size.tokens_per_side
+    config = traced.model_config(
+        image_height=aimed,
+        image_width=aimed,
+        in_channels=BASIS_CHANNELS,
+        num_classes=BASIS_CLASSES,
+    )
+    return replace(config, image_height=side, image_width=side)
 
 
 def preset_figures(traced: Preset, backend: Backend) -> PresetFigures:
     """Trace a preset over its grid of patch sizes and token counts."""
     models = [
-        model_figures(
-            traced.model_config(
-                image_height=side,
-                image_width=side,
-                in_channels=BASIS_CHANNELS,
-                num_classes=BASIS_CLASSES,
-            ),
-            backend,
-        )
-        for side in traced_sizes(traced, backend)
+        model_figures(grid_model(traced, size), backend, budgets=size.budgets)
+        for size in traced_sizes(traced, backend)
     ]
     return PresetFigures(
         options=model_options(traced),
@@ -86,18 +93,20 @@ def preset_figures(traced: Preset, backend: Backend) -> PresetFigures:
     )
 
 
-def step_figures(config: ModelConfig, execution: Execution) -> StepFigures:
+def step_figures(config: ModelConfig, execution: Execution, *, budgets: bool = True) -> StepFigures:
     """Return what a step of `config` takes, from one trace."""
     trace = trace_config(config, execution)
     work, update = trace.work, trace.update_work
     on_gpu = execution.backend == "cuda"
     whole, part = (trace.script(accumulate=accumulate) for accumulate in (False, True))
     peaks, part_peaks = (
-        script.peaks(BATCHES, block=BLOCK_BYTES if on_gpu else 1) for script in (whole, part)
+        script.peaks_apart(BATCHES, block=BLOCK_BYTES if on_gpu else 1) for script in (whole, part)
     )
     smallest = partial(smallest_budget, tolerance=_TOLERANCE) if on_gpu else heap_bytes
     extra = [
-        smallest(whole.events(batch)) - peaks[BATCHES.index(batch)] for batch in BUDGET_BATCHES
+        smallest(whole.events(batch)) - max(peaks[BATCHES.index(batch)])
+        for batch in BUDGET_BATCHES
+        if budgets
     ]
     return StepFigures(
         patch_size=config.patch_size,
@@ -112,9 +121,9 @@ def step_figures(config: ModelConfig, execution: Execution) -> StepFigures:
         function_bytes_per_image=work.function_bytes.each,
         kernels=work.kernels,
         update_kernels=update.kernels,
-        peaks=_units(peaks),
-        part_peaks=_units(part_peaks),
-        extra=_units(extra),
+        peaks=_curves(peaks),
+        part_peaks=_curves(part_peaks),
+        extra=tuple(-(-size // UNIT_BYTES) for size in extra),
     )
 
 
@@ -123,8 +132,9 @@ def _grey_parameters(config: ModelConfig) -> int:
     return count_parameters(replace(config, in_channels=1))
 
 
-def _units(sizes: list[int]) -> Curve:
-    return tuple(-(-size // UNIT_BYTES) for size in sizes)
+def _curves(sizes: list[tuple[int, int]]) -> Peaks:
+    with_tokens, pictures = zip(*sizes, strict=True)
+    return curve(with_tokens), curve(pictures)
 
 
 def sources_digest() -> str:

@@ -2,39 +2,60 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from vixtui.memory.execution import Backend
 from vixtui.presets import Preset
 
 LARGEST_SIDE = 512
 """Of a picture that a preset is offered for, in pixels."""
 _SMALLEST_SIDE = 8
-_COMMON_SIDE, _MANY_TOKENS = 32, 16
-_COMMON_SIDES = (28, 96)  # of MNIST, of STL-10; CIFAR's and powers of two are traced anyway
+_MANY_TOKENS = 16
 
 
-def traced_sizes(preset: Preset, backend: Backend) -> tuple[int, ...]:
-    """Return sides of square pictures in pixels, so that each patch size has a few token counts.
+@dataclass(frozen=True, slots=True, order=True)
+class TracedSize:
+    """A square picture of whole patches.
 
-    The patch size follows from the picture. Most are traced for the fewest tokens a side and for
-    nearly twice as many, that of pictures as small as CIFAR's for one in between, too. Of small
-    presets, in which pictures take as much memory as layers, neither a patch size nor a common
-    picture is left to interpolation; of others some patch sizes are. Large ones, whose steps take
-    long to trace, are traced less for the CPU, which hardly anyone trains them on.
+    Args:
+        patch: pixels a side of one.
+        tokens_per_side: how many there are.
+        budgets: whether smallest budgets are searched for, too.
+    """
+
+    patch: int
+    tokens_per_side: int
+    budgets: bool = True
+
+
+def traced_sizes(preset: Preset, backend: Backend) -> tuple[TracedSize, ...]:
+    """Return the sizes of pictures that a preset is traced for.
+
+    The patch size follows from the picture; from as many tokens a side as a preset aims at to twice
+    as many there are pictures of each. Both ends are traced for some patch sizes: with a stem,
+    which has other layers for each, for all of small presets and until all layers halve the map.
+    What lies between the ends depends on the tokens alone: at one patch size, small presets are
+    traced for each number of them, others for one. Large ones, whose steps take long to trace, are
+    traced less for the CPU, which hardly anyone trains them on.
     """
     aim = preset.tokens_per_side
+    few, stem = aim < _MANY_TOKENS, preset.options["embedding"] in ("conv", "conv-pool")
     smallest, largest = max(1, _SMALLEST_SIDE // aim), LARGEST_SIDE // aim
-    patches, sides = [smallest, smallest * 4, smallest * 16], [aim // 2]
-    # A stem has other layers for each patch size, until all of them halve the map.
-    if aim < _MANY_TOKENS or preset.options["embedding"] in ("conv", "conv-pool"):
-        patches += [smallest * 2, smallest * 8]
-    if aim < _MANY_TOKENS:
-        patches.append(smallest * 32)
-        sides += _COMMON_SIDES
-    if backend == "cpu" and aim >= _MANY_TOKENS:
-        patches.remove(smallest * 16)
-    for patch in (*patches, largest):
-        if patch <= largest:
-            sides += [patch * aim, patch * (2 * aim - 1)]
-        if patch * aim == _COMMON_SIDE:
-            sides.append(patch * aim * 3 // 2)
-    return tuple(sorted({side for side in sides if _SMALLEST_SIDE <= side <= LARGEST_SIDE}))
+    reference = smallest * 4
+    main = {smallest, reference, largest // 2 if few else largest, largest}
+    between = {smallest * factor for factor in (2, 8, 16) if stem}
+    if backend == "cpu" and not few:
+        between.discard(smallest * 16)
+    sizes = {
+        TracedSize(patch, count, budgets=patch in main)
+        for patch in main | between
+        for count in (aim, 2 * aim)
+        if patch * count <= LARGEST_SIDE
+    }
+    step = 1 if few else aim // 2
+    sizes |= {
+        TracedSize(reference, count, budgets=False) for count in range(aim + step, 2 * aim, step)
+    }
+    if smallest * (aim // 2) >= _SMALLEST_SIDE:
+        sizes.add(TracedSize(smallest, aim // 2))
+    return tuple(sorted(sizes))

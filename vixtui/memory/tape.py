@@ -31,6 +31,8 @@ Mark = tuple[int, Linear | Buffer | None]
 
 WORKSPACE = 0
 """The block of cuBLAS, which the first matrix product allocates and nothing frees."""
+EDGE = -1
+"""Stands for no block: marks where pictures have become tokens, and where they are no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,10 @@ class Tape(TorchDispatchMode):
         self.marks.clear()
         self.work = Work()
         return part
+
+    def mark_edge(self) -> None:
+        """Record that pictures have become tokens, or that what comes is for pictures again."""
+        self.marks.append((EDGE, None))
 
     def hold(self, size: Size) -> int:
         """Record a block that no operation allocates, and return it."""

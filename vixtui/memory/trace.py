@@ -21,18 +21,16 @@ from vixtui.data.augment import augment, draw
 from vixtui.data.mix import draw_mix, mix
 from vixtui.memory.allocator import Allocate, Event, Free
 from vixtui.memory.emulation import Emulation
-from vixtui.memory.execution import Backend, Execution
+from vixtui.memory.execution import EVALUATION_FACTOR, Backend, Execution
 from vixtui.memory.linear import BATCH, NOTHING, Linear
-from vixtui.memory.tape import WORKSPACE, Mark, Tape, Work
+from vixtui.memory.tape import EDGE, WORKSPACE, Mark, Tape, Work
 from vixtui.models import blocks
 from vixtui.models.blocks import Block
 from vixtui.models.config import ModelConfig
 from vixtui.models.mixers.performer import Performer
-from vixtui.models.vision_xformer import build
+from vixtui.models.vision_xformer import VisionXFormer, build
 from vixtui.runs.config import Recipe
 
-# The engine evaluates this many micro-batches at once.
-_EVALUATION_FACTOR: dict[Backend, int] = {"cpu": 1, "cuda": 4}
 # How pictures are changed matters little; the strongest changes depend on what is drawn.
 _RECIPE = Recipe(epochs=1)
 _DRAWS, _MIX_DRAWS = (make(1, torch.Generator()).shape[1] for make in (draw, draw_mix))
@@ -144,12 +142,17 @@ class Script:
         return [
             Free(name) if size is None else Allocate(name, size.at(micro_batch))
             for name, size in (self.one if micro_batch == 1 else self.many)
+            if name != EDGE
         ]
 
     def peaks(self, micro_batches: Iterable[int], *, block: int = 1) -> list[int]:
         """Return the most that is allocated at once, for each size, in blocks of so many bytes."""
+        return list(map(max, self.peaks_apart(micro_batches, block=block)))
+
+    def peaks_apart(self, micro_batches: Iterable[int], *, block: int = 1) -> list[tuple[int, int]]:
+        """Return the same while there are tokens, and while there are pictures alone."""
         one, many = _Sizes(self.one), _Sizes(self.many)
-        return [(one if batch == 1 else many).peak(batch, block) for batch in micro_batches]
+        return [(one if batch == 1 else many).peaks(batch, block) for batch in micro_batches]
 
 
 class _Sizes:
@@ -157,30 +160,39 @@ class _Sizes:
 
     def __init__(self, marks: Sequence[Mark]) -> None:
         places: dict[int, int] = {}
-        of, sign = [], []
-        for place, (name, size) in enumerate(marks):
+        of: list[int] = []
+        sign, among_tokens, within = [], [], False
+        for name, size in marks:
+            if name == EDGE:
+                within = not within
+                continue
             if size is not None:
-                places[name] = place
+                places[name] = len(of)
             of.append(places[name])
             sign.append(-1 if size is None else 1)
+            among_tokens.append(within)
+        marks = [mark for mark in marks if mark[0] != EDGE]
         sizes = [size for _, size in marks]
         known = [size if isinstance(size, Linear) else NOTHING for size in sizes]
         self._fixed = torch.tensor([size.fixed for size in known])
         self._each = torch.tensor([size.each for size in known])
         self._of, self._sign = torch.tensor(of), torch.tensor(sign)
+        self._among_tokens = torch.tensor(among_tokens)
         self._buffers = [
             (place, size)
             for place, size in enumerate(sizes)
             if size is not None and not isinstance(size, Linear)
         ]
 
-    def peak(self, batch: int, block: int) -> int:
-        """Return the most that is allocated at once."""
+    def peaks(self, batch: int, block: int) -> tuple[int, int]:
+        """Return the most that is allocated at once among tokens, and elsewhere."""
         taken = self._fixed + self._each * batch
         for place, size in self._buffers:
             taken[place] = size.at(batch)
         taken = (taken + block - 1) // block * block
-        return int((taken[self._of] * self._sign).cumsum(0).max())
+        live = (taken[self._of] * self._sign).cumsum(0)
+        tokens, others = live * self._among_tokens, live * ~self._among_tokens
+        return int(tokens.max()), int(others.max())
 
 
 class _Replay:
@@ -192,7 +204,9 @@ class _Replay:
 
     def play(self, marks: Iterable[Mark]) -> None:
         for block, size in marks:
-            if size is None:
+            if block == EDGE:
+                self.marks.append((EDGE, None))
+            elif size is None:
                 self.free(block)
             elif block != WORKSPACE or block not in self.names:
                 self.names[block] = name = len(self.marks)
@@ -249,7 +263,7 @@ def _trace(
     )
     for tensor, block in zip((inputs, target, loss_sum, correct), blocks_kept, strict=True):
         tape.adopt(tensor, block)
-    with _quiet_checkpoints(), tape, emulation:
+    with _quiet_checkpoints(), _edges(model, tape), tape, emulation:
         with torch.autocast(
             emulation.device_type, dtype=torch.bfloat16, enabled=execution.precision == "bf16"
         ):
@@ -269,6 +283,24 @@ def _trace(
         hook.remove()
     training = Training(setup, before, learning, tuple(gradients), updating, evaluation)
     return training, preparing + work, update_work
+
+
+@contextmanager
+def _edges(model: nn.Module, tape: Tape) -> Iterator[bool]:
+    """Mark where pictures become tokens, and where their gradient does; yield whether they do."""
+
+    def mark(_: nn.Module, __: object, tokens: Tensor) -> None:
+        tape.mark_edge()
+        if tokens.requires_grad:
+            tokens.register_hook(lambda _: tape.mark_edge())
+
+    embeds = isinstance(model, VisionXFormer)
+    hook = model.get_submodule("stages.0.embedding").register_forward_hook(mark) if embeds else None
+    try:
+        yield embeds
+    finally:
+        if hook is not None:
+            hook.remove()
 
 
 @lru_cache(maxsize=8)
@@ -298,17 +330,19 @@ def _evaluation(
     for tensor in (*model.parameters(), *model.buffers()):
         tape.see(tensor)
     tape.cut()
-    shape = _EVALUATION_FACTOR[backend] * batch, channels, height, width
+    shape = EVALUATION_FACTOR[backend] * batch, channels, height, width
     mean = torch.empty(channels, 1, 1, device="meta")
     # Products that no gradient is asked of do not copy their factors; averages ask for none.
     model.requires_grad_(False)
-    with torch.no_grad(), tape, Emulation(tape, backend):
+    with torch.no_grad(), _edges(model, tape) as embedded, tape, Emulation(tape, backend):
         # In one expression: nothing but the model holds what it is given.
         logits = model.eval()(
             _normalise(torch.empty(shape, dtype=torch.uint8, device="meta").float().div_(255), mean)
         )
         classes = logits.shape[1]
         del logits
+        if embedded:
+            tape.mark_edge()
     model.requires_grad_(True)
     return tape.cut()[0], classes
 
