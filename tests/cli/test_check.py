@@ -126,7 +126,9 @@ def test_every_unusable_file_is_listed_and_a_few_of_the_rest(vixtui, pictures):
     assert "… and 20 more" in shown
     assert "30 problems: 30 unusable" in shown
     assert "30 remarks: 30 ignored" in shown
-    rows = list(csv.DictReader(io.StringIO(vixtui("check", str(pictures), "--csv").out)))
+    table = vixtui("check", str(pictures), "--csv")
+    assert "30 problems: 30 unusable\n30 remarks: 30 ignored\n" in table.err
+    rows = list(csv.DictReader(io.StringIO(table.out)))
     assert len(rows) == 60
     assert {(row["finding"], row["problem"]) for row in rows} == {
         ("unusable", "1"),

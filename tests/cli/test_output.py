@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -63,3 +66,19 @@ def test_json_has_a_version_no_nan_and_only_ascii(capsys):
     assert json.loads(out) == {"schema_version": 1, "x": None, "name": "é\x1b"}
     assert out.isascii()
     assert "\x1b" not in out
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a full device")
+def test_a_full_disk_that_stdout_goes_to_is_one_line_and_no_bug(home):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "vixtui", "presets", "list", "--json"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 6
+    assert done.stderr == (
+        "error: cannot write: No space left on device (standard output): free some space\n"
+    )
+    assert not list(home.glob("crash-*"))

@@ -66,6 +66,8 @@ def check(
                 ),
             ]
         )
+        for line in _sums(report):
+            narrate.note(line)
     else:
         _print_report(report, source)
     if sum(count.train > 0 for count in report.classes) < 2:
@@ -106,7 +108,6 @@ def refuse_problems(report: Report) -> None:
 
 def _print_report(report: Report, source: DataSource) -> None:
     from vixtui.data.findings import REMEDIES, counts
-    from vixtui.text import counted
 
     train = [count.train for count in report.classes]
     output.print_facts(
@@ -125,13 +126,22 @@ def _print_report(report: Report, source: DataSource) -> None:
         output.print_line("nothing to complain about")
         return
     output.print_table(("finding", "file", "what"), _rows(report.findings), whole=("finding",))
-    remarks = [found for found in report.findings if not found.is_problem]
-    for noun, found in (("problem", report.problems), ("remark", remarks)):
-        detail = f": {_counts(found)}" if found else ""
-        output.print_line(f"{counted(len(found), noun)}{detail}")
-    for kind in counts(remarks):
+    for line in _sums(report):
+        output.print_line(line)
+    for kind in counts(report.findings):
         if kind in REMEDIES:
             output.print_line(f"{kind}: {REMEDIES[kind]}")
+
+
+def _sums(report: Report) -> list[str]:
+    """Return how many problems there are, and how many remarks, of each kind."""
+    from vixtui.text import counted
+
+    remarks = [found for found in report.findings if not found.is_problem]
+    return [
+        f"{counted(len(found), noun)}: {_counts(found)}" if found else f"{counted(0, noun)}"
+        for noun, found in (("problem", report.problems), ("remark", remarks))
+    ]
 
 
 def _rows(findings: Sequence[Finding]) -> list[tuple[str, str, str]]:

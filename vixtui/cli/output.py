@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import compress
 from typing import Any, TextIO
 
+from vixtui.errors import DiskError
 from vixtui.text import safe
 
 JSON_SCHEMA_VERSION = 1
@@ -32,13 +33,18 @@ def print_raw(content: str) -> None:
 
     Raises:
         SystemExit: quietly, when the reader of stdout, such as ``head``, has seen enough.
+        DiskError: when the disk that stdout goes to is full or fails.
     """
     try:
         sys.stdout.write(content)
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
+        # What is left in the buffer would be tried again at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(0) from None
+        if isinstance(error, BrokenPipeError):
+            raise SystemExit(0) from None
+        what = f"cannot write: {error.strerror}"
+        raise DiskError(what, where="standard output", remedy="free some space") from error
 
 
 def print_line(text: str = "") -> None:
