@@ -209,6 +209,25 @@ async def test_a_run_is_renamed_and_deleted(make_app, until, shown, finished) ->
         await until(pilot, lambda: "Delete this run?" in shown(pilot))
         await pilot.press("down", "enter")
         await until(pilot, lambda: list_runs() == [])
+        await until(pilot, lambda: "No runs yet." in shown(pilot))
+
+
+async def test_after_a_run_is_deleted_the_cursor_is_on_the_next(
+    make_app, until, shown, finished
+) -> None:
+    for name in ("a", "b", "c"):
+        tui_fakes.make_run(name)
+    async with make_app().run_test(size=(80, 24)) as pilot:
+        await pilot.press("5")
+        await until(pilot, lambda: len(pilot.app.screen.summaries) == 4)
+        table = pilot.app.screen.query_one(RowTable)
+        listed = [summary.run.id for summary in pilot.app.screen.summaries]
+        table.choose(listed[1])
+        await pilot.press("d")
+        await until(pilot, lambda: "Delete this run?" in shown(pilot))
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: len(pilot.app.screen.summaries) == 3)
+        await until(pilot, lambda: table.chosen == listed[2])
 
 
 async def test_a_name_is_only_checked_until_it_is_taken(

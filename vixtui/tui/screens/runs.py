@@ -14,7 +14,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
-from textual.widgets import DataTable
+from textual.widgets import DataTable, Static
 
 from vixtui.errors import VixtuiError
 from vixtui.paths import runs_dir
@@ -108,6 +108,7 @@ Marked runs are compared: their validation curves, and the settings in which the
         with Vertical(classes="panel", id="runs-panel") as panel:
             panel.border_title = "Runs"
             yield RunTable(_COLUMNS)
+            yield Static("No runs yet.\n\nPress 1 to pick a model and train.", classes="empty")
         with Horizontal(classes="panel", id="compare") as panel:
             panel.border_title = "Compare"
             yield Chart(
@@ -151,6 +152,7 @@ Marked runs are compared: their validation curves, and the settings in which the
         where = f"{len(self.summaries)} in {safe(str(runs_dir()), 60)}"
         panel.border_subtitle = Content(where if self._was_read else "reading …")
         self.query_one(RowTable).show_rows([self._row(summary) for summary in self.summaries])
+        self.query_one(".empty").display = self._was_read and not self.summaries
         self._show_comparison()
 
     def _row(self, summary: RunSummary) -> tuple[str, Sequence[Text | str]]:

@@ -51,14 +51,17 @@ class RowTable(DataTable[Text]):
     def show_rows(
         self, rows: Sequence[tuple[str, Sequence[Text | str]]], *, from_top: bool = False
     ) -> None:
-        """Replace all rows; the cursor stays on the row with the same key.
+        """Replace all rows; the cursor stays on the row with the same key, or where that was.
 
         Args:
             rows: key and cells of each, one cell a column; strings must be safe to show.
             from_top: put the cursor on the first row instead.
         """
-        chosen = None if from_top else self.chosen
+        chosen, place = None if from_top else self.chosen, self.cursor_row
         self._rows = list(rows)
+        keys = [key for key, _ in rows]
+        if chosen is not None and keys and chosen not in keys:
+            chosen = keys[min(place, len(keys) - 1)]
         self._fill(chosen)
 
     def choose(self, key: str) -> None:
