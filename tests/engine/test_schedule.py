@@ -67,7 +67,6 @@ def test_seeds_differ_by_purpose_number_and_run() -> None:
 def test_the_faster_precision_is_chosen_only_when_it_is_worth_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(calibrate, "native_bf16", lambda device: True)
     device = torch.device("cpu")
     threads = torch.get_num_threads()
     for seconds, expected in (
@@ -80,8 +79,27 @@ def test_the_faster_precision_is_chosen_only_when_it_is_worth_it(
         def run(precision: str, clock: list[float] = clock, seconds: dict = seconds) -> None:
             clock[0] += seconds[precision]
 
-        chosen = calibrate.calibrate(run, device, threads=0, precision="auto", cores=1)
+        chosen = calibrate.calibrate(run, device, [("fp32", 1), ("bf16", 1)])
         assert chosen.precision == expected
-        fixed = calibrate.calibrate(run, device, threads=1, precision="fp32", cores=1)
-        assert (fixed.threads, fixed.precision) == (1, "fp32")
     torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize(
+    ("device", "asked", "cores", "ways"),
+    [
+        ("cpu", (0, "auto"), 4, [("fp32", 1), ("fp32", 4), ("bf16", 1), ("bf16", 4)]),
+        ("cpu", (0, "fp32"), 1, [("fp32", 1)]),
+        ("cpu", (3, "auto"), 4, [("fp32", 3), ("bf16", 3)]),
+        ("cpu", (0, "bf16"), 4, [("bf16", 1), ("bf16", 4)]),
+        ("cuda", (0, "fp32"), 4, [("fp32", 4)]),
+    ],
+)
+def test_what_is_fixed_is_not_tried_in_other_ways(
+    device: str, asked: tuple, cores: int, ways: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibrate, "native_bf16", lambda device: True)
+    threads, precision = asked
+    found = calibrate.ways_to_try(
+        torch.device(device), threads=threads, precision=precision, cores=cores
+    )
+    assert found == ways

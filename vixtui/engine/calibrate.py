@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -11,7 +11,7 @@ import torch
 
 from vixtui.runs.config import Precision
 
-_WARM_UP_RUNS = 2
+_WARM_UP_RUNS = 1
 _TIMED_RUNS = 4
 _SECONDS_EACH = 1.5
 # bfloat16 rounds the weights' gradients more coarsely, so it has to earn its place.
@@ -27,24 +27,20 @@ class Speed:
     seconds: float
 
 
-def calibrate(
-    run: Callable[[str], object],
-    device: torch.device,
-    *,
-    threads: int,
-    precision: Precision,
-    cores: int,
-    seconds: float = inf,
-) -> Speed:
-    """Time a few updates with one and with all cores, in fp32 and bf16; return the fastest way.
+Way = tuple[str, int]
+"""Precision and number of threads."""
+
+
+def ways_to_try(
+    device: torch.device, *, threads: int, precision: Precision, cores: int
+) -> list[Way]:
+    """Return the ways to run of which the fastest is to be found.
 
     Args:
-        run: performs one update in the named precision without a lasting effect.
-        device: where it runs; on a GPU the threads hardly matter and one way is tried.
-        threads: a fixed number, or 0 to choose.
+        device: where it runs; on a GPU the threads hardly matter and one number is tried.
+        threads: a fixed number, or 0 to choose between one and all.
         precision: a fixed one, or ``auto`` to choose.
         cores: that it may use.
-        seconds: for all ways; when they are over, those not tried yet are left out.
     """
     thread_choices = [threads] if threads else [1, cores] if cores > 1 else [1]
     if device.type != "cpu":
@@ -52,7 +48,24 @@ def calibrate(
     precisions = ["fp32", "bf16"] if native_bf16(device) else ["fp32"]
     if precision != "auto":
         precisions = [precision]
-    ways = [(kind, number) for kind in precisions for number in thread_choices]
+    return [(kind, number) for kind in precisions for number in thread_choices]
+
+
+def calibrate(
+    run: Callable[[str], object],
+    device: torch.device,
+    ways: Sequence[Way],
+    *,
+    seconds: float = inf,
+) -> Speed:
+    """Time a few updates in each of some ways; return the fastest.
+
+    Args:
+        run: performs one update in the named precision without a lasting effect.
+        device: where it runs.
+        ways: to choose from; each was run before.
+        seconds: for all ways; when they are over, those not timed yet are left out.
+    """
     each, started = min(_SECONDS_EACH, seconds / len(ways)), time.perf_counter()
     tried: list[Speed] = []
     for kind, number in ways:

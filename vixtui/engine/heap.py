@@ -13,10 +13,12 @@ from vixtui.runs.heap import heap_environment, mmap_threshold
 
 _M_MMAP_THRESHOLD = -3  # of malloc.h
 _LARGE_BYTES = 64 * 1024
-# What is left over when a tensor is aligned is up to 96 bytes.
-_SIZES = range(24, 120, 16)
+# What is left over when a tensor is aligned is up to 96 bytes: many small objects would fit there.
+# Of larger ones, counted in a Hybrid ViP, any that outlives a step may keep tensors from joining.
+_BLOCKS_A_LAYER = dict.fromkeys(range(24, 120, 16), 500) | {
+    184: 80, 376: 20, 512: 80, 1024: 40, 2048: 10, 4096: 10
+}  # fmt: skip
 _SEPARATOR_BYTES = 24
-_BLOCKS_A_LAYER = 500
 
 
 def give_back_freed_memory() -> None:
@@ -41,8 +43,8 @@ def set_small_blocks_apart(layers: int) -> None:
     library.malloc.restype, library.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
     library.free.argtypes = [ctypes.c_void_p]
     blocks = []
-    for size in _SIZES:
-        for _ in range(layers * _BLOCKS_A_LAYER):
+    for size, count in _BLOCKS_A_LAYER.items():
+        for _ in range(layers * count):
             blocks.append(library.malloc(size))
             library.malloc(_SEPARATOR_BYTES)  # never freed: neighbours would join
     for block in blocks:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import nullcontext
 
 import torch
 
@@ -85,7 +84,6 @@ class Setup:
             config.recipe.batch_size, len(pictures.train.labels), group.size
         )
         self.learner.micro_batch = min(self.learner.micro_batch, self.batch)
-        self._tried = set[str]()
         # What is timed should not include decoding.
         self._trial = pictures.train.images[: self.batch]
         self.epoch_steps = len(pictures.train.labels) // self.batch
@@ -126,39 +124,53 @@ class Setup:
 
         A new run measures its threads and precision here, in about `trial_seconds` at most.
         """
-        plan, state, seconds = self.config.plan, self.state, 0.0
-        # brings all libraries into memory
-        self._try_update(state.precision, pictures=self.group.size)
-        if self.device.type == "cpu":
+        plan, state, device = self.config.plan, self.state, self.device
+        with large_blocks_mapped():  # brings all libraries into memory
+            self._try_update("fp32", pictures=self.group.size)
+        if device.type == "cpu":
             set_small_blocks_apart(self.config.model.num_blocks)
-        limit_memory(self.device, plan.budget_bytes)
+        limit_memory(device, plan.budget_bytes)
+        seconds, started = 0.0, time.perf_counter()
         if self.resumed:
-            self._try_update(state.precision)
+            self._take_first_steps([(state.precision, self._threads)], trial_seconds)
         else:
-            speed = calibrate.calibrate(
-                self._try_update,
-                self.device,
-                threads=plan.threads,
-                precision=plan.precision,
-                cores=self._cores,
-                seconds=trial_seconds,
+            ways = calibrate.ways_to_try(
+                device, threads=plan.threads, precision=plan.precision, cores=self._cores
             )
+            ways = self._take_first_steps(ways, trial_seconds / 2)
+            left = trial_seconds - (time.perf_counter() - started)
+            speed = calibrate.calibrate(self._try_update, device, ways, seconds=left)
             self._agree_on_speed(speed)
             seconds = speed.seconds
-            if state.precision != "fp32" and not self._half_precision_works():
-                self._reporter.warn(f"{state.precision} gives no usable numbers here: fp32 is used")
-                state.precision = "fp32"
-                self._try_update("fp32")
-        threads = state.threads if self.group.size == 1 else min(state.threads, self._cores)
-        torch.set_num_threads(threads)
+        torch.set_num_threads(self._threads)
         self.learner.precision = state.precision
         self._agree_on_memory()
-        if len(self.pictures.validation.labels):
-            some = self.pictures.validation.images[: self._evaluated_at_once()]
-            with large_blocks_mapped():
-                self.logits(self.learner.averaged, some)
-        release_reserve(self.device)
+        release_reserve(device)
         return seconds
+
+    def _take_first_steps(self, ways: list[calibrate.Way], seconds: float) -> list[calibrate.Way]:
+        """Do all that a training does, once in every way; return those of use.
+
+        What libraries make for it and keep then lies together, below all tensors of later steps.
+        When the `seconds` are over, ways not tried yet are left out.
+        """
+        started = time.perf_counter()
+        with large_blocks_mapped():
+            for number, (precision, threads) in enumerate(ways):
+                if number and time.perf_counter() - started >= seconds:
+                    ways = ways[:number]
+                    break
+                torch.set_num_threads(threads)
+                self._try_update(precision)
+            if not self._half_precision_works(ways):
+                self._reporter.warn("bf16 gives no usable numbers here: fp32 is used")
+                ways = [("fp32", threads) for threads in sorted({threads for _, threads in ways})]
+                self._try_update("fp32")
+            self._agree_on_memory()
+            if len(self.pictures.validation.labels):
+                some = self.pictures.validation.images[: self._evaluated_at_once()]
+                self.logits(self.learner.averaged, some)
+        return ways
 
     def order(self, epoch: int) -> torch.Tensor:
         """Return which training pictures an epoch takes, one after the other."""
@@ -205,20 +217,21 @@ class Setup:
         count = pictures or self.batch
         images, labels = self._trial[:count], self.pictures.train.labels[:count]
         self.learner.precision = precision
-        first = count == self.batch and precision not in self._tried
-        with large_blocks_mapped() if first else nullcontext():
-            self._recovery.run(lambda: self.learner.accumulate(images, labels, step=0))
-            self.learner.forget()
-        if first:
-            self._tried.add(precision)
+        self._recovery.run(lambda: self.learner.accumulate(images, labels, step=0))
+        self.learner.forget()
 
-    def _half_precision_works(self) -> bool:
+    def _half_precision_works(self, ways: list[calibrate.Way]) -> bool:
+        """Tell whether no process gets nonsense in one of its `ways`.
+
+        Processors are not asked: none is known to, and kernels for a few pictures take 8 MiB.
+        """
+        if self.resumed or self.device.type == "cpu":
+            return True
         count = min(self.batch, _COMPARED * self.group.size)
         images, labels = self._trial[:count], self.pictures.train.labels[:count]
-        with large_blocks_mapped():
-            works = self._recovery.run(
-                lambda: half_precision_works(self.learner, images, labels, self.state.precision)
-            )
+        works = all(precision == "fp32" for precision, _ in ways) or self._recovery.run(
+            lambda: half_precision_works(self.learner, images, labels, "bf16")
+        )
         return not self.group.largest([not works])[0]
 
     def _compare_pictures(self) -> None:
@@ -236,6 +249,12 @@ class Setup:
     def _cores(self) -> int:
         """This process's share of the machine."""
         return max(1, usable_cores() // self.group.local_size)
+
+    @property
+    def _threads(self) -> int:
+        """As many as agreed on, of several processes no more than its share."""
+        agreed = self.state.threads
+        return agreed if self.group.size == 1 else min(agreed, self._cores)
 
     def _agree_on_speed(self, speed: calibrate.Speed) -> None:
         self.state.threads = int(self.group.decide(speed.threads))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from vixtui import __version__
@@ -68,10 +67,12 @@ def load_weights(path: Path) -> tuple[VisionXFormer, ModelCard]:
     for name, tensor in expected.items():
         if announced[name].shape != tuple(tensor.shape):
             raise WeightsError(f"wrong shape of {name}", where=path)
+    model = build(card.model)
     try:
-        weights = load_file(path)
+        # Read, not mapped: a mapped file would be resident beside the model.
+        with safe_open(path, framework="pt", backend="pread") as file, torch.no_grad():
+            for name, tensor in model.state_dict().items():
+                tensor.copy_(file.get_tensor(name))
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"damaged: {error}", where=path) from error
-    model = build(card.model)
-    model.load_state_dict(weights)
     return model.eval(), card
