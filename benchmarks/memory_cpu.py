@@ -135,7 +135,7 @@ def measure(case: Case, home: Path) -> tuple[int, int, int]:
         seed=SEED,
         model=model,
         data=data_config(source),
-        recipe=Recipe(epochs=1, batch_size=case.micro_batch),
+        recipe=Recipe(epochs=1, batch_size=case.micro_batch, cutmix=0.5),
         plan=Plan(
             device="cpu",
             micro_batch=case.micro_batch,

@@ -9,13 +9,10 @@ _MIB = 2**20
 
 # Peak resident memory of an engine with next to no model, by `benchmarks/memory_cpu.py`: Python,
 # torch's CUDA build, all that both load until the test, and the room for small objects.
-CPU_BASE_BYTES = 720 * _MIB
+CPU_BASE_BYTES = 726 * _MIB
 CPU_BASE_SOURCE = "measured 2026-11-27"
-# Peak resident memory above that, by the traced step: holes that no other tensor fits into. It is
-# a fit to 18 engines, between 1.00 and 1.21 in float32; `vixtui.memory.heap` can tell each.
-_CPU_MARGIN = 1.07
-# Buffers of the libraries of matrix products, and what oneDNN keeps of kernels for bfloat16.
-_LIBRARIES_BYTES: dict[StepPrecision, int] = {"fp32": 8 * _MIB, "bf16": 33 * _MIB}
+# oneDNN keeps the code of each product in bfloat16, of which there are some 40, in 252 KiB.
+_KERNEL_BYTES: dict[StepPrecision, int] = {"fp32": 0, "bf16": 10 * _MIB}
 # Smallest budgets are up to so much larger than predicted.
 _GPU_MARGIN = 1.05
 GPU_CONTEXT_BYTES = 512 * _MIB
@@ -25,8 +22,8 @@ _BATCHES = 3
 _BYTES_A_PICTURE = 1000
 
 CPU_BASIS = (
-    f"predicted: traced step × {_CPU_MARGIN}, three batches of pictures, "
-    f"{CPU_BASE_BYTES // _MIB} MiB for torch ({CPU_BASE_SOURCE}), some for kernels"
+    "predicted: what a traced step makes the heap grow by, three batches of pictures, "
+    f"{CPU_BASE_BYTES // _MIB} MiB for torch ({CPU_BASE_SOURCE}), in bf16 some for kernels"
 )
 GPU_BASIS = (
     f"predicted: smallest budget of a traced step × {_GPU_MARGIN}, {GPU_CONTEXT_BYTES // _MIB} MiB "
@@ -44,8 +41,7 @@ def cpu_bytes(cost: StepCost, precision: StepPrecision, *, images: int, batch_by
         batch_bytes: of the decoded pictures of an update, a byte a channel.
     """
     pictures = _BATCHES * batch_bytes + _BYTES_A_PICTURE * images
-    libraries = CPU_BASE_BYTES + _LIBRARIES_BYTES[precision]
-    return round(libraries + _CPU_MARGIN * cost.peak_bytes + pictures)
+    return CPU_BASE_BYTES + _KERNEL_BYTES[precision] + cost.budget_bytes + pictures
 
 
 def gpu_bytes(cost: StepCost) -> int:
