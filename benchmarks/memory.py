@@ -31,7 +31,8 @@ import noop_cuda
 from table import Row, publish
 from training_cases import Memory, execution_of, model_of, predicted, real, sample, trained
 
-from vixtui.memory.allocator import BLOCK_BYTES, Segments, smallest_budget
+from vixtui.hardware.host import usable_cores
+from vixtui.memory.allocator import Segments
 from vixtui.memory.cost import step_cost
 from vixtui.memory.figures import read_figures
 from vixtui.memory.trace import trace_config
@@ -47,10 +48,9 @@ def rows(configurations: int, traces: int, parts: Sequence[str]) -> Iterator[Row
     cases = sample(configurations)
     with tempfile.TemporaryDirectory() as folder:
         cuda = noop_cuda.build(Path(folder))
-        if {"predictions", "trainings"} & set(parts):
+        if {"predictions", "trainings", "figures"} & set(parts):
             yield from gpu_rows(cuda, cases, parts)
         if "figures" in parts:
-            yield from shipped_rows(cases)
             yield from trace_rows(cases)
         if "rest" in parts:
             for segments in Segments:
@@ -63,8 +63,8 @@ def rows(configurations: int, traces: int, parts: Sequence[str]) -> Iterator[Row
 def gpu_rows(
     cuda: noop_cuda.NoopCuda, cases: Sequence[dict[str, Any]], parts: Sequence[str]
 ) -> Iterator[Row]:
-    """Yield what real trainings, processes of their own, say of predictions made meanwhile."""
-    with ThreadPoolExecutor() as beside:
+    """Yield what real trainings, processes of their own, and shipped figures say of predictions."""
+    with ThreadPoolExecutor(usable_cores()) as beside:
         truth = beside.submit(lambda: list(real(cuda, cases))) if "predictions" in parts else None
         started = time.thread_time()
         found = [predicted(case) for case in cases]
@@ -74,6 +74,8 @@ def gpu_rows(
             for segments in Segments
             if "trainings" in parts
         ]
+        if "figures" in parts:
+            yield from shipped_rows(cases, found)
         if truth is not None:
             yield from prediction_rows(found, truth.result())
             yield "live trace and three searches, CPU time", f"mean {seconds:.2f} s", ""
@@ -124,26 +126,31 @@ def spread(errors: Sequence[float]) -> str:
     )
 
 
-def shipped_rows(cases: Sequence[dict[str, Any]]) -> Iterator[Row]:
+def shipped_rows(cases: Sequence[dict[str, Any]], found: Sequence[Memory]) -> Iterator[Row]:
     """Yield how far shipped figures are from live traces, at traced sizes and between."""
     draw = random.Random(0)
-    peaks: dict[str, list[float]] = {"at traced sizes": [], "between": [], "other sides": []}
-    budgets: list[float] = []
-    for case in cases:
-        peak, budget, traced = shipped_errors(case)
-        peaks["at traced sizes" if traced else "between"].append(peak)
-        budgets.append(budget)
+    errors: dict[str, list[tuple[float, float]]] = {
+        "at traced sizes": [], "between": [], "random sides": []
+    }  # fmt: skip
+    for case, live in zip(cases, found, strict=True):
+        *both, traced = shipped_errors(case, live)
+        errors["at traced sizes" if traced else "between"].append((both[0], both[1]))
         if case["preset"].endswith((":tiny", ":small")):
-            peak, _, traced = shipped_errors(case | {"side": draw.randint(20, 300)})
+            other = case | {"side": draw.randint(20, 300)}
+            *both, traced = shipped_errors(other, predicted(other))
             if not traced:
-                peaks["other sides"].append(peak)
-    for where, target in zip(peaks, ("worst 1 %", "worst 3 %", "worst 3 %"), strict=True):
-        if peaks[where]:
-            yield f"shipped peaks and live traces, {where}", spread(peaks[where]), target
-    yield "shipped smallest budgets and live traces, native", spread(budgets), ""
+                errors["random sides"].append((both[0], both[1]))
+    for place, what in enumerate(("peaks", "smallest budgets, native,")):
+        for where, target in zip(errors, ("worst 1 %", "worst 3 %", "worst 3 %"), strict=True):
+            if errors[where]:
+                yield (
+                    f"shipped {what} and live traces, {where}",
+                    spread([both[place] for both in errors[where]]),
+                    "" if place else target,
+                )
 
 
-def shipped_errors(case: dict[str, Any]) -> tuple[float, float, bool]:
+def shipped_errors(case: dict[str, Any], live: Memory) -> tuple[float, float, bool]:
     """Return the errors of peak and smallest budget, and whether pictures of the size were traced.
 
     A size is the patch and whole patches.
@@ -155,13 +162,10 @@ def shipped_errors(case: dict[str, Any]) -> tuple[float, float, bool]:
         case["batch"],
     )
     cost = step_cost(figures, config, execution, micro_batch=micro, batch_size=batch)
-    script = trace_config(config, execution).script(accumulate=micro < batch)
-    (peak,) = script.peaks([micro], block=BLOCK_BYTES)
     size = config.patch_size, config.grid[0] * config.grid[1]
     whole = case["side"] == config.patch_size * config.grid[0]
     traced = whole and size in {(step.patch_size, step.tokens) for step in figures.steps(execution)}
-    budget = smallest_budget(script.events(micro))
-    return cost.peak_bytes / peak - 1, cost.budget_bytes / budget - 1, traced
+    return cost.peak_bytes / live.peak - 1, cost.budget_bytes / live.native - 1, traced
 
 
 def trace_rows(cases: Sequence[dict[str, Any]]) -> Iterator[Row]:

@@ -9,7 +9,13 @@ from functools import lru_cache
 from math import prod
 
 from vixtui.memory.execution import EVALUATION_FACTOR, Execution
-from vixtui.memory.figures import BASIS_CHANNELS, BASIS_CLASSES, PresetFigures, StepFigures
+from vixtui.memory.figures import (
+    BASIS_CHANNELS,
+    BASIS_CLASSES,
+    BUDGET_BATCHES,
+    PresetFigures,
+    StepFigures,
+)
 from vixtui.models.config import ModelConfig
 
 # Weight, gradient, two AdamW moments and the averaged weight, in single precision.
@@ -18,6 +24,9 @@ _BYTES_A_PARAMETER = 20
 _BYTES_A_LOGIT = 16
 _BYTES_A_VALUE = 4
 _NOTHING = 1e-9
+# Smallest budgets of a GPU go in steps, of whole segments. So much more of the peak is enough for
+# most of those that were not searched for.
+_BETWEEN = 0.03
 # Forward, gradient of the weights and of the input: a product and a sum each.
 _FLOPS_A_WEIGHT = 6
 
@@ -60,7 +69,7 @@ def step_cost(
     Figures lie on a straight line over the tokens but for what depends on the tokens alone, which
     is told by the patch size that was traced for most numbers of them: by a parabola, which is
     exact for what grows with their square. Traced pictures are whole patches; what others lack of
-    them takes memory that smaller patches tell.
+    them takes memory that the smallest patches tell.
 
     Args:
         figures: of the preset that `model` comes from.
@@ -76,6 +85,7 @@ def step_cost(
         raise ValueError(f"it is offered for up to {figures.largest_side} pixels a side")
 
     steps, accumulate = figures.steps(execution), micro_batch < batch_size
+    on_gpu = execution.backend == "cuda"
     rows, columns = model.grid
     pixels = model.image_height * model.image_width
     traced = tuple((step.patch_size, step.tokens) for step in steps)
@@ -91,10 +101,10 @@ def step_cost(
     def of_pixels(value: Callable[[StepFigures], float]) -> float:
         """Return what there is of `value` for pixels that the last patches have beyond the edge."""
         patch, beyond = model.patch_size, rows * columns * model.patch_size**2 - pixels
-        other = max((size for size, _ in traced if size < patch), default=None)
-        if not beyond or other is None:
+        other = min(size for size, _ in traced)
+        if not beyond or other == patch:
             return 0.0
-        # Of as many tokens with smaller patches, less is for pixels alone.
+        # Of as many tokens with the smallest patches, less is for pixels alone.
         less = total(line, value) - total(
             _weights(traced, other, rows * columns, _between_two), value
         )
@@ -105,12 +115,12 @@ def step_cost(
         return beyond * a_pixel
 
     def padded_bytes() -> float:
-        """Return what pictures take while they are padded and cut into patches."""
+        """Return what pictures take while they are padded, cut into patches and embedded."""
         padded = rows * columns * model.patch_size**2
         if model.embedding != "linear" or padded == pixels:
             return 0.0
-        pictures = EVALUATION_FACTOR[execution.backend] * micro_batch
-        return _BYTES_A_VALUE * BASIS_CHANNELS * pictures * (pixels + 2 * padded)
+        values = BASIS_CHANNELS * (pixels + 2 * padded) + rows * columns * model.stages[0].embed_dim
+        return _BYTES_A_VALUE * EVALUATION_FACTOR[execution.backend] * micro_batch * values
 
     def value_at(value: Callable[[StepFigures], float]) -> float:
         return total(curve, value)
@@ -149,6 +159,8 @@ def step_cost(
         sizes = tuple((step.patch_size, step.tokens) for step in searched)
         shares = _weights(sizes, model.patch_size, rows * columns, _between_two)
         extra = sum(share * searched[index].extra_bytes(micro_batch) for index, share in shares)
+        if on_gpu and (len(shares) > 1 or micro_batch not in BUDGET_BATCHES or accumulate):
+            extra += _BETWEEN * peak_bytes
     return StepCost(
         parameters=parameters,
         peak_bytes=peak_bytes,

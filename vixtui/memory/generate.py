@@ -84,7 +84,7 @@ def preset_figures(traced: Preset, backend: Backend) -> PresetFigures:
     """Trace a preset over its grid of patch sizes and token counts."""
     models = [
         model_figures(grid_model(traced, size), backend, budgets=size.budgets)
-        for size in traced_sizes(traced, backend)
+        for size in traced_sizes(traced)
     ]
     return PresetFigures(
         options=model_options(traced),

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vixtui.memory.execution import Backend
 from vixtui.presets import Preset
 
 LARGEST_SIDE = 512
 """Of a picture that a preset is offered for, in pixels."""
 _SMALLEST_SIDE = 8
-_MANY_TOKENS = 16
+_SMALL = ("tiny", "small")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -28,31 +27,28 @@ class TracedSize:
     budgets: bool = True
 
 
-def traced_sizes(preset: Preset, backend: Backend) -> tuple[TracedSize, ...]:
+def traced_sizes(preset: Preset) -> tuple[TracedSize, ...]:
     """Return the sizes of pictures that a preset is traced for.
 
     The patch size follows from the picture; from as many tokens a side as a preset aims at to twice
     as many there are pictures of each. Both ends are traced for some patch sizes: with a stem,
     which has other layers for each, for all of small presets and until all layers halve the map.
     What lies between the ends depends on the tokens alone: at one patch size, small presets are
-    traced for each number of them, others for one. Large ones, whose steps take long to trace, are
-    traced less for the CPU, which hardly anyone trains them on.
+    traced for each number of them, others for one.
     """
     aim = preset.tokens_per_side
-    few, stem = aim < _MANY_TOKENS, preset.options["embedding"] in ("conv", "conv-pool")
+    stem = preset.options["embedding"] in ("conv", "conv-pool")
     smallest, largest = max(1, _SMALLEST_SIDE // aim), LARGEST_SIDE // aim
     reference = smallest * 4
-    main = {smallest, reference, largest // 2 if few else largest, largest}
+    main = {smallest, reference, largest // 2, largest}
     between = {smallest * factor for factor in (2, 8, 16) if stem}
-    if backend == "cpu" and not few:
-        between.discard(smallest * 16)
     sizes = {
         TracedSize(patch, count, budgets=patch in main)
         for patch in main | between
         for count in (aim, 2 * aim)
         if patch * count <= LARGEST_SIDE
     }
-    step = 1 if few else aim // 2
+    step = 1 if preset.size in _SMALL else aim // 2
     sizes |= {
         TracedSize(reference, count, budgets=False) for count in range(aim + step, 2 * aim, step)
     }
