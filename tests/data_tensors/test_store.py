@@ -184,7 +184,7 @@ def test_two_runs_at_once_both_get_the_right_pictures(folder, home) -> None:
         subprocess.Popen([sys.executable, "-c", program, here, str(folder), str(output)])
         for output in outputs
     ]
-    assert [run.wait(120) for run in runs] == [0, 0]
+    assert [run.wait(600) for run in runs] == [0, 0]
 
     expected = opened(folder, use_cache=False).numpy().tobytes()
     assert [output.read_bytes() for output in outputs] == [expected, expected]

@@ -85,7 +85,7 @@ class Loop:
         seconds, ready = self._recipe.seconds, self._clock.elapsed()
         if seconds is None or self._state.step or ready < seconds / 2:
             return
-        left = "nothing is left, one update is done" if ready >= seconds else "give more to learn"
+        left = "nothing is left, one update is done" if ready >= seconds else "give more time"
         self._reporter.warn(
             f"getting ready took {format_seconds(ready)} of {format_seconds(seconds)}: {left}"
         )
