@@ -63,7 +63,11 @@ def inputs_by_coverage(printed: str) -> str:
 
 PARTS = (
     Part("deaths", (*PYTEST, "tests/engine/test_survival.py"), deaths, in_memory=False),
-    Part("damaged inputs", (*PYTEST, "--hypothesis-show-statistics", *READERS), damaged_inputs),
+    Part(
+        "damaged inputs",
+        (*PYTEST, "-m", "hypothesis", "--hypothesis-show-statistics", *READERS),
+        damaged_inputs,
+    ),
     Part("inputs by coverage", ("tests/fuzz/readers.py",), inputs_by_coverage),
 )
 
