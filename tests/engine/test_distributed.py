@@ -326,7 +326,7 @@ def test_two_processes_begin_with_weights_and_find_a_rate() -> None:
 
 @needs_gloo
 def test_time_counts_from_the_start_of_the_command_also_that_for_finding_a_rate() -> None:
-    run = train_two("timed", "--preset", "fnet:tiny", "--find-lr", "--time", "2s")
+    run = train_two("timed", "--preset", "fnet:tiny", "--find-lr", "--time", "1s")
     assert of(run, Finished)[-1].reason == "time"
     assert of(run, RateFound) == []
     assert any("too little time to find" in event.message for event in of(run, Warned))
