@@ -116,7 +116,7 @@ def _explain(failure: ProcessFailure, run: RunDirectory) -> VixtuiError:
     times = f"a process of the run died {_MAX_RESTARTS + 1} times"
     if was_killed(failure.exitcode):
         why = death_text(failure.exitcode, oom_killed=oom_killed)
-        advice = [resume, "a smaller --budget or fewer --nproc need less"]
+        advice = [resume, "a smaller --budget or --nproc needs less"]
         return DoesNotFitError(
             f"{times}: {why}", where=run.id, remedy="; ".join(filter(None, advice))
         )
