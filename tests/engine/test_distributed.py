@@ -235,7 +235,11 @@ def test_a_process_that_nothing_fits_into_ends_the_run_as_one_alone_would() -> N
 @pytest.mark.parametrize(
     ("killed_by", "code", "why"),
     [
-        (signal.SIGKILL, ExitCode.DOES_NOT_FIT, "something killed the engine.*--budget or --nproc needs"),
+        (
+            signal.SIGKILL,
+            ExitCode.DOES_NOT_FIT,
+            "something killed the engine.*--budget or --nproc needs",
+        ),
         (signal.SIGABRT, ExitCode.BUG, r"at last of SIGABRT \(.*log\.txt\)"),
     ],
 )
