@@ -131,6 +131,40 @@ def test_what_the_last_patches_have_beyond_the_edge_takes_no_memory() -> None:
     assert found.peak_bytes == UNIT_BYTES * (50 * 81 + 3 * 68**2)
 
 
+def test_pictures_that_are_padded_are_there_twice_and_once_more_in_patches() -> None:
+    steps = tuple(
+        figures_of(patch, tokens, 0, peaks=(NOTHING, NOTHING))
+        for patch in (4, 8)
+        for tokens in (64, 225)
+    )
+    config, execution = model("vit:small", 68), Execution("cpu")
+    assert (config.patch_size, config.num_tokens, config.embed_dim) == (8, 81, 192)
+    known = PresetFigures({}, 512, {execution: steps})
+    found = step_cost(known, config, execution, micro_batch=2, batch_size=2)
+    assert found.peak_bytes == 2 * 4 * (3 * (68**2 + 2 * 72**2) + 81 * 192)
+
+
+def test_budgets_that_were_not_searched_for_have_a_little_more() -> None:
+    line = (1000, 0, 1000 * UNIT_BYTES)
+    steps = tuple(
+        figures_of(4, tokens, 0, peaks=(line, NOTHING), part_peaks=(line, NOTHING), extra=(7, 7, 7))
+        for tokens in (64, 100, 225)
+    )
+    execution = Execution("cuda")
+    known = PresetFigures({}, 512, {execution: steps})
+
+    def extra(side: int, micro_batch: int, batch: int) -> float:
+        cost = step_cost(
+            known, model("cct:small", side), execution, micro_batch=micro_batch, batch_size=batch
+        )
+        return (cost.budget_bytes - cost.peak_bytes) / cost.peak_bytes
+
+    searched = extra(40, 8, 8)
+    assert searched == pytest.approx(7 / 8000, rel=0.01)
+    for other in (extra(36, 8, 8), extra(40, 16, 16), extra(40, 8, 16)):
+        assert other > searched + 0.02
+
+
 def test_memory_of_any_batch_lies_on_the_highest_of_few_lines() -> None:
     def taken(batch: int) -> int:
         return UNIT_BYTES * (max(1000, 100 * batch + 7) if batch > 1 else 3000)

@@ -32,6 +32,8 @@ OWN_SEGMENT_BYTES = 10 * _MIB
 """From this size a block gets a segment of its own (kMinLargeAlloc)."""
 SEGMENT_STEP_BYTES = 2 * _MIB
 """Segments are multiples of this (kRoundLarge): limits in between act like the one below."""
+WORKSPACE_BYTES = 8_519_680
+"""What cuBLAS keeps from the first matrix product on; 32 MiB from compute capability 9.0 on."""
 
 _ADDRESS_SPACE = 2**40 * LARGE_SEGMENT_BYTES  # whole pages, as every address in it counts from 0
 

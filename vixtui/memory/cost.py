@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 
+from vixtui.memory.allocator import WORKSPACE_BYTES
 from vixtui.memory.execution import EVALUATION_FACTOR, Execution
 from vixtui.memory.figures import (
     BASIS_CHANNELS,
@@ -120,7 +121,9 @@ def step_cost(
         if model.embedding != "linear" or padded == pixels:
             return 0.0
         values = BASIS_CHANNELS * (pixels + 2 * padded) + rows * columns * model.stages[0].embed_dim
-        return _BYTES_A_VALUE * EVALUATION_FACTOR[execution.backend] * micro_batch * values
+        taken = _BYTES_A_VALUE * EVALUATION_FACTOR[execution.backend] * micro_batch * values
+        # There are no gradients in an evaluation.
+        return taken - _BYTES_A_VALUE * parameters + (WORKSPACE_BYTES if on_gpu else 0)
 
     def value_at(value: Callable[[StepFigures], float]) -> float:
         return total(curve, value)

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vixtui.memory.allocator import BLOCK_BYTES
+from vixtui.memory.allocator import BLOCK_BYTES, WORKSPACE_BYTES
 from vixtui.memory.linear import Linear, linear
 from vixtui.memory.scratch import NONE, Scratch, is_depthwise
 
@@ -31,12 +31,12 @@ class Gpu:
 
     Args:
         multiprocessors, threads: of the GPU, and the most that run at once on one of the former.
-        workspace_bytes: for cuBLAS; 32 MiB from compute capability 9.0 on.
+        workspace_bytes: for cuBLAS.
     """
 
     multiprocessors: int = 56
     threads: int = 2048
-    workspace_bytes: int = 8_519_680
+    workspace_bytes: int = WORKSPACE_BYTES
 
 
 DEFAULT_GPU = Gpu()
