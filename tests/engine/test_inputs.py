@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
+import psutil
 import pytest
 import torch
 
-from vixtui.engine.inputs import Normalise, enough_threads
+from vixtui.engine.inputs import Normalise, enough_threads, measure
 from vixtui.runs.weights import Preprocessing
 
 
@@ -43,3 +45,21 @@ def test_normalised_pixels_have_the_mean_and_spread_asked_for_and_are_left_as_th
 
     assert result.flatten().tolist() == pytest.approx([0, 0, 2], abs=1e-6)
     assert images.flatten().tolist() == [0, 51, 255]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a limit of addresses is a notion of Linux")
+def test_mean_and_spread_of_large_pictures_take_little_memory() -> None:
+    import resource
+
+    torch.manual_seed(0)
+    images = torch.randint(256, (16, 3, 512, 512), dtype=torch.uint8)
+    limit = resource.getrlimit(resource.RLIMIT_AS)
+    addresses = psutil.Process().memory_info().vms
+    resource.setrlimit(resource.RLIMIT_AS, (addresses + 64 * 2**20, limit[1]))
+    try:
+        found = measure(images)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limit)
+    colours = images.double() / 255
+    assert found.mean == pytest.approx(colours.mean((0, 2, 3)).tolist(), abs=1e-6)
+    assert found.std == pytest.approx(colours.std((0, 2, 3)).tolist(), abs=1e-6)

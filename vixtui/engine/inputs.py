@@ -16,7 +16,9 @@ from vixtui.engine.distributed import ALONE, Group
 from vixtui.runs.weights import Preprocessing
 
 _SAMPLE = 5_000
-_AT_ONCE = 100
+_READ_AT_ONCE = 32
+# Each takes 8 bytes, three times over.
+_VALUES_AT_ONCE = 2**18
 _WORTH_SHARING = 2**20
 
 
@@ -28,10 +30,12 @@ def measure(images: Images, group: Group = ALONE) -> Preprocessing:
     seen, (channels, height, width) = min(_SAMPLE, len(images)), images[:0].shape[1:]
     rows, count = group.rows(seen), seen * height * width
     values, squares = torch.zeros(2, channels, dtype=torch.float64)
-    for start in range(rows.start, rows.stop, _AT_ONCE):
-        sample = images[start : min(start + _AT_ONCE, rows.stop)].double() / 255
-        values += sample.sum((0, 2, 3))
-        squares += sample.square().sum((0, 2, 3))
+    at_once = max(1, _VALUES_AT_ONCE // (channels * height * width))
+    for start in range(rows.start, rows.stop, _READ_AT_ONCE):
+        for part in images[start : min(start + _READ_AT_ONCE, rows.stop)].split(at_once):
+            sample = part.double() / 255
+            values += sample.sum((0, 2, 3))
+            squares += sample.square().sum((0, 2, 3))
     group.add_up([values, squares])
     mean = values / count
     std = ((squares - count * mean.square()) / (count - 1)).clamp_min(0).sqrt().clamp_min(1e-3)
