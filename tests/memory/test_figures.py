@@ -4,6 +4,7 @@ import itertools
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -299,6 +300,22 @@ def test_engine_needs_more_than_the_step() -> None:
     with_batches = cpu_bytes(step, "fp32", images=0, batch_bytes=MIB)
     assert with_batches - alone >= 2 * MIB  # this one and the next
     assert gpu_bytes(step) > 300 * MIB + 512 * MIB
+
+
+def test_holes_of_the_heap_count_on_the_cpu() -> None:
+    step = StepCost(
+        parameters=1,
+        peak_bytes=100 * MIB,
+        budget_bytes=100 * MIB,
+        flops=1,
+        moved_bytes=1,
+        kernels=1,
+    )
+    whole, holed = (
+        cpu_bytes(replace(step, budget_bytes=size * MIB), "fp32", images=0, batch_bytes=0)
+        for size in (100, 130)
+    )
+    assert holed - whole == 30 * MIB
 
 
 def test_a_folder_larger_than_memory_needs_no_more_memory_than_a_small_one() -> None:

@@ -16,7 +16,7 @@ _LARGE_BYTES = 64 * 1024
 # What is left over when a tensor is aligned is up to 96 bytes: many small objects would fit there.
 # Of larger ones, counted in a Hybrid ViP, any that outlives a step may keep tensors from joining.
 _BLOCKS_A_LAYER = dict.fromkeys(range(24, 120, 16), 500) | {
-    184: 80, 376: 20, 512: 80, 1024: 40, 2048: 10, 4096: 10
+    184: 80, 376: 20, 512: 80, 1024: 60, 2304: 20, 6400: 10, 14336: 5
 }  # fmt: skip
 _SEPARATOR_BYTES = 24
 

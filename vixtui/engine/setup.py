@@ -127,8 +127,6 @@ class Setup:
         plan, state, device = self.config.plan, self.state, self.device
         with large_blocks_mapped():  # brings all libraries into memory
             self._try_update("fp32", pictures=self.group.size)
-        if device.type == "cpu":
-            set_small_blocks_apart(self.config.model.num_blocks)
         limit_memory(device, plan.budget_bytes)
         seconds, started = 0.0, time.perf_counter()
         if self.resumed:
@@ -170,6 +168,8 @@ class Setup:
             if len(self.pictures.validation.labels):
                 some = self.pictures.validation.images[: self._evaluated_at_once()]
                 self.logits(self.learner.averaged, some)
+        if self.device.type == "cpu":
+            set_small_blocks_apart(self.config.model.num_blocks)
         return ways
 
     def order(self, epoch: int) -> torch.Tensor:
