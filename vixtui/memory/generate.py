@@ -1,7 +1,7 @@
 """Traces every preset in every way to compute it, and notes what a step takes.
 
 ``python -m vixtui.memory.generate`` tells whether ``figures.tsv`` is up to date, with ``--write``
-makes it anew: half an hour on two cores; after presets of that name, their part of it. What is done
+makes it anew: 40 minutes on two cores; after presets of that name, their part of it. What is done
 is kept in ``build/figures``, so that it can be stopped and started again.
 """
 
