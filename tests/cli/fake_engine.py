@@ -135,7 +135,10 @@ def traced(model: ModelConfig) -> dict:
     for way, steps in read_figures().presets["vit:tiny"].executions.items():
         if way.backend == "cpu":
             peaks = {
-                name: tuple(tuple(10 * size for size in one) for one in getattr(steps[0], name))
+                name: tuple(
+                    tuple(10 * number if place % 2 else number for place, number in enumerate(one))
+                    for one in getattr(steps[0], name)
+                )
                 for name in ("peaks", "part_peaks")
             }
             step = replace(steps[0], patch_size=model.patch_size, tokens=tokens, **peaks)

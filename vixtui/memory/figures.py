@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from functools import cache
-from itertools import chain, pairwise
+from itertools import chain
+from math import ceil
 from pathlib import Path
 from typing import Any, get_args
 
@@ -20,7 +21,7 @@ from vixtui.models.config import Recompute
 from vixtui.presets import Preset, all_presets
 
 PATH = Path(__file__).with_name("figures.tsv")
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 BASIS_CLASSES = 10
 BASIS_CHANNELS = 3
 BATCHES = tuple(1 << power for power in range(11))
@@ -34,11 +35,7 @@ _CLOSE = 0.0005
 Line = tuple[int, int]
 """What a quantity is a pass, and what it is a picture."""
 Curve = tuple[int, ...]
-"""Memory of any batch: that of one picture and, for more, lines of which the highest counts.
-
-After the first number come pairs: a line's beginning, in `UNIT_BYTES` as the first, and its rise a
-picture, in bytes.
-"""
+"""Memory of any batch: batches, each with its memory in `UNIT_BYTES`; lines between them."""
 Peaks = tuple[Curve, Curve]
 """The most allocated at once: while there are tokens, and while there are pictures alone."""
 
@@ -117,40 +114,42 @@ class StepFigures:
 
 
 def _at(curve: Curve, batch: int) -> float:
-    """Return a curve's value in bytes."""
-    if batch == 1:
-        return UNIT_BYTES * curve[0]
-    value = 0.0
-    for place in range(1, len(curve), 2):
-        line = UNIT_BYTES * curve[place] + curve[place + 1] * batch
-        if line > value:
-            value = line
-    return value
+    """Return a curve's value in bytes; beyond its end, on its last line."""
+    place = 2
+    while place + 2 < len(curve) and curve[place] < batch:
+        place += 2
+    low, before, high, behind = curve[place - 2 : place + 2]
+    return UNIT_BYTES * (before + (behind - before) * (batch - low) / (high - low))
 
 
 def curve(sizes: Sequence[int]) -> Curve:
-    """Return the curve of sizes in bytes at each of `BATCHES`.
+    """Return the curve of sizes in bytes at each of `BATCHES`, without points that others tell."""
+    known = [(batch, -(-size // UNIT_BYTES)) for batch, size in zip(BATCHES, sizes, strict=True)]
+    points = sorted((*known, *_bends(known[1:])))
+    for point in points[1:-1]:
+        fewer = [other for other in points if other != point]
+        found = tuple(chain(*fewer))
+        if all(
+            abs(_at(found, batch) / UNIT_BYTES - size) <= _CLOSE * size for batch, size in points
+        ):
+            points = fewer
+    return tuple(chain(*points))
 
-    Memory is the highest of several straight lines, one for each moment of a step. Of those through
-    neighbouring sizes as few are left as tell all of them.
+
+def _bends(known: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Yield where another moment of a step begins to take most, if that is between two batches.
+
+    Memory is the highest of several straight lines, one for each moment.
     """
-    many = list(zip(BATCHES, sizes, strict=True))[1:]
-    lines = []
-    for (low, before), (high, behind) in pairwise(many):
-        each = -(-(behind - before) // (high - low))
-        lines.append((-(-(behind - each * high) // UNIT_BYTES), each))
-    first = -(-sizes[0] // UNIT_BYTES)
-
-    def error(some: Iterable[tuple[int, int]]) -> float:
-        found = (first, *chain(*some))
-        return max(abs(_at(found, batch) / size - 1) if size else 0.0 for batch, size in many)
-
-    while len(lines) > 1:
-        fewer = min(([*lines[:at], *lines[at + 1 :]] for at in range(len(lines))), key=error)
-        if error(fewer) > max(_CLOSE, error(lines)):
-            break
-        lines = fewer
-    return (first, *chain(*lines))
+    for (x_0, y_0), (x_1, y_1), (x_2, y_2), (x_3, y_3) in zip(
+        known, known[1:], known[2:], known[3:], strict=False
+    ):
+        before, behind = (y_1 - y_0) / (x_1 - x_0), (y_3 - y_2) / (x_3 - x_2)
+        if before < (y_2 - y_1) / (x_2 - x_1) < behind:
+            batch = round((y_2 - y_1 + before * x_1 - behind * x_2) / (before - behind))
+            if x_1 < batch < x_2:
+                lines = y_1 + before * (batch - x_1), y_2 + behind * (batch - x_2)
+                yield batch, ceil(max(lines))
 
 
 Steps = tuple[StepFigures, ...]
