@@ -169,10 +169,10 @@ def test_the_whole_batch_without_recomputing_is_taken_when_it_fits() -> None:
 
 
 def test_performer_keeps_its_features_when_there_is_room_for_them() -> None:
-    question = asked("cpu")
+    question = asked("cpu", batch_size=1, precision="fp32")  # of which no part would fit either
     found = needs_of("vip:tiny", question)
     assert find_way(found, question, 10**12, THROUGHPUT).recompute == "fast"
-    just = found.whole("auto", "none").peak_bytes
+    just = found.whole("fp32", "none").peak_bytes
     assert find_way(found, question, just, THROUGHPUT).recompute == "none"
 
 
