@@ -29,7 +29,15 @@ import budget_use
 import memory_cpu
 import noop_cuda
 from table import Row, publish
-from training_cases import Memory, execution_of, model_of, predicted, real, sample, trained
+from training_cases import (
+    Memory,
+    execution_of,
+    model_of,
+    predicted_twice,
+    real,
+    sample,
+    trained,
+)
 
 from vixtui.hardware.host import usable_cores
 from vixtui.memory.allocator import Segments
@@ -67,15 +75,16 @@ def gpu_rows(
     with ThreadPoolExecutor(usable_cores()) as beside:
         truth = beside.submit(lambda: list(real(cuda, cases))) if "predictions" in parts else None
         started = time.thread_time()
-        found = [predicted(case) for case in cases]
+        both = [predicted_twice(case) for case in cases]
         seconds = (time.thread_time() - started) / len(cases)
+        found = [memory for memory, _ in both]
         ran = [
             (segments, beside.submit(trained, cuda, cases, limits(found, segments), segments))
             for segments in Segments
             if "trainings" in parts
         ]
         if "figures" in parts:
-            yield from shipped_rows(cases, found)
+            yield from shipped_rows(cases, both)
         if truth is not None:
             yield from prediction_rows(found, truth.result())
             yield "live trace and three searches, CPU time", f"mean {seconds:.2f} s", ""
@@ -126,18 +135,20 @@ def spread(errors: Sequence[float]) -> str:
     )
 
 
-def shipped_rows(cases: Sequence[dict[str, Any]], found: Sequence[Memory]) -> Iterator[Row]:
+def shipped_rows(
+    cases: Sequence[dict[str, Any]], found: Sequence[tuple[Memory, int]]
+) -> Iterator[Row]:
     """Yield how far shipped figures are from live traces, at traced sizes and between."""
     draw = random.Random(0)
     errors: dict[str, list[tuple[float, float]]] = {
         "at traced sizes": [], "between": [], "random sides": []
     }  # fmt: skip
     for case, live in zip(cases, found, strict=True):
-        *both, traced = shipped_errors(case, live)
+        *both, traced = shipped_errors(case, *live)
         errors["at traced sizes" if traced else "between"].append((both[0], both[1]))
         if case["preset"].endswith((":tiny", ":small")):
             other = case | {"side": draw.randint(20, 300)}
-            *both, traced = shipped_errors(other, predicted(other))
+            *both, traced = shipped_errors(other, *predicted_twice(other))
             if not traced:
                 errors["random sides"].append((both[0], both[1]))
     for place, what in enumerate(("peaks", "smallest budgets, native,")):
@@ -150,7 +161,7 @@ def shipped_rows(cases: Sequence[dict[str, Any]], found: Sequence[Memory]) -> It
                 )
 
 
-def shipped_errors(case: dict[str, Any], live: Memory) -> tuple[float, float, bool]:
+def shipped_errors(case: dict[str, Any], live: Memory, peak: int) -> tuple[float, float, bool]:
     """Return the errors of peak and smallest budget, and whether pictures of the size were traced.
 
     A size is the patch and whole patches.
@@ -165,7 +176,7 @@ def shipped_errors(case: dict[str, Any], live: Memory) -> tuple[float, float, bo
     size = config.patch_size, config.grid[0] * config.grid[1]
     whole = case["side"] == config.patch_size * config.grid[0]
     traced = whole and size in {(step.patch_size, step.tokens) for step in figures.steps(execution)}
-    return cost.peak_bytes / live.peak - 1, cost.budget_bytes / live.native - 1, traced
+    return cost.peak_bytes / peak - 1, cost.budget_bytes / live.native - 1, traced
 
 
 def trace_rows(cases: Sequence[dict[str, Any]]) -> Iterator[Row]:

@@ -11,7 +11,7 @@ from typing import Any
 import noop_cuda
 from allocator_cases import decode
 
-from vixtui.memory.allocator import Event, Segments, simulate, smallest_budget
+from vixtui.memory.allocator import BLOCK_BYTES, Event, Segments, simulate, smallest_budget
 from vixtui.memory.execution import Execution
 from vixtui.memory.trace import trace_config
 from vixtui.models.config import ModelConfig
@@ -76,10 +76,20 @@ def execution_of(case: dict[str, Any]) -> Execution:
 
 def predicted(case: dict[str, Any]) -> Memory:
     """Return what a live trace tells."""
+    return predicted_twice(case)[0]
+
+
+def predicted_twice(case: dict[str, Any]) -> tuple[Memory, int]:
+    """Return what a live trace tells, and its peak alone.
+
+    What is too little to be split off a block counts for the allocator, and not in the peak alone.
+    """
+    micro_batch = case["micro_batch"]
     script = trace_config(model_of(case), execution_of(case)).script(
-        accumulate=case["micro_batch"] < case["batch"]
+        accumulate=micro_batch < case["batch"]
     )
-    return _memory(script.events(case["micro_batch"]))
+    (peak,) = script.peaks([micro_batch], block=BLOCK_BYTES)
+    return _memory(script.events(micro_batch)), peak
 
 
 def real(cuda: noop_cuda.NoopCuda, cases: Sequence[dict[str, Any]]) -> Iterator[Memory]:
