@@ -51,8 +51,8 @@ def reporting_seconds() -> tuple[float, float]:
             started = time.process_time()
             for step in range(count):
                 voice.step(
-                    update, step=step, epoch=0.0, lr=0.1, progress=0.5, elapsed_seconds=1.0,
-                    device=torch.device("cpu"),
+                    update, step=step, epoch=0.0, lr=0.1, progress=0.5, seconds=0.1,
+                    elapsed_seconds=1.0, device=torch.device("cpu"),
                 )  # fmt: skip
             return (time.process_time() - started) / count
 
