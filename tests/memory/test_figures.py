@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from vixtui.memory.cost import StepCost, step_cost
 from vixtui.memory.engine import cpu_bytes, gpu_bytes
-from vixtui.memory.execution import Execution
+from vixtui.memory.execution import Backend, Execution
 from vixtui.memory.figures import (
     BATCHES,
     UNIT_BYTES,
@@ -356,3 +356,15 @@ def test_reading_figures_never_imports_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("name", ["hybrid-vin-rope:small", "cvn:tiny", "cvn:small", "ccn:small"])
+@pytest.mark.parametrize("backend", ["cpu", "cuda"])
+def test_nothing_takes_less_than_nothing_with_more_tokens_than_were_traced(
+    name: str, backend: Backend
+) -> None:
+    wide = model(name, 28, width=64, classes=2)
+    cost = step_cost(
+        read_figures().presets[name], wide, Execution(backend), micro_batch=1, batch_size=1
+    )
+    assert min(cost.flops, cost.moved_bytes, cost.kernels, cost.convolution_flops) > 0

@@ -223,8 +223,14 @@ def _reference(traced: Traced) -> int:
 
 
 def _through_three(steps: Steps, tokens: float) -> Weights:
-    """Return the parabola through the three steps nearest in tokens (Lagrange)."""
+    """Return the parabola through the three steps nearest in tokens (Lagrange).
+
+    Beyond all of them it goes through the ends and the middle: what is padded to whole landmarks or
+    windows goes up and down from step to step, which three in a row would carry on.
+    """
     nearest = sorted(steps, key=lambda step: abs(step[0] - tokens))[:3]
+    if len(steps) > 3 and not steps[0][0] <= tokens <= steps[-1][0]:
+        nearest = [steps[0], steps[len(steps) // 2], steps[-1]]
     return tuple(
         (index, prod((tokens - other) / (x - other) for other, _ in nearest if other != x))
         for x, index in nearest
