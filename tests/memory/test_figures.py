@@ -182,7 +182,8 @@ def test_memory_of_any_batch_lies_on_the_highest_of_few_lines() -> None:
 def test_curves_tell_every_traced_batch(sizes: list[int]) -> None:
     step = figures_of(4, 64, 10, peaks=(curve(sizes), NOTHING))
     for batch, size in zip(BATCHES, sizes, strict=True):
-        assert step.peak_bytes(batch) == pytest.approx(size, rel=0.001, abs=UNIT_BYTES)
+        # Rounded up to a unit, of which a curve tells all but 0.05 %.
+        assert abs(step.peak_bytes(batch) - size) <= UNIT_BYTES + 0.0005 * (size + UNIT_BYTES)
 
 
 def test_budgets_between_traced_batches_lie_on_a_line() -> None:

@@ -125,12 +125,12 @@ def _at(curve: Curve, batch: int) -> float:
 def curve(sizes: Sequence[int]) -> Curve:
     """Return the curve of sizes in bytes at each of `BATCHES`, without points that others tell."""
     known = [(batch, -(-size // UNIT_BYTES)) for batch, size in zip(BATCHES, sizes, strict=True)]
-    points = sorted((*known, *_bends(known[1:])))
-    for point in points[1:-1]:
+    points = every = sorted((*known, *_bends(known[1:])))
+    for point in every[1:-1]:
         fewer = [other for other in points if other != point]
         found = tuple(chain(*fewer))
         if all(
-            abs(_at(found, batch) / UNIT_BYTES - size) <= _CLOSE * size for batch, size in points
+            abs(_at(found, batch) / UNIT_BYTES - size) <= _CLOSE * size for batch, size in every
         ):
             points = fewer
     return tuple(chain(*points))
