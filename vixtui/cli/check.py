@@ -139,7 +139,7 @@ def _sums(report: Report) -> list[str]:
 
     remarks = [found for found in report.findings if not found.is_problem]
     return [
-        f"{counted(len(found), noun)}: {_counts(found)}" if found else f"{counted(0, noun)}"
+        f"{counted(len(found), noun)}: {_counts(found)}" if found else counted(0, noun)
         for noun, found in (("problem", report.problems), ("remark", remarks))
     ]
 

@@ -89,7 +89,7 @@ def step_cost(
     on_gpu = execution.backend == "cuda"
     rows, columns = model.grid
     pixels = model.image_height * model.image_width
-    traced = tuple((step.patch_size, step.tokens) for step in steps)
+    traced = _sizes(steps)
     line, curve = (
         _weights(traced, model.patch_size, rows * columns, way)
         for way in (_between_two, _corrected)
@@ -159,8 +159,7 @@ def step_cost(
     peak_bytes = round(_BYTES_A_PARAMETER * parameters + max(0, activations))
     extra = 0.0
     if searched := [step for step in steps if step.extra]:
-        sizes = tuple((step.patch_size, step.tokens) for step in searched)
-        shares = _weights(sizes, model.patch_size, rows * columns, _between_two)
+        shares = _weights(_sizes(searched), model.patch_size, rows * columns, _between_two)
         extra = sum(share * searched[index].extra_bytes(micro_batch) for index, share in shares)
         if on_gpu and (len(shares) > 1 or micro_batch not in BUDGET_BATCHES or accumulate):
             extra += _BETWEEN * peak_bytes
@@ -185,6 +184,10 @@ Steps = Sequence[tuple[int, int]]
 """(tokens, index) of steps with patches of one size, rising."""
 Way = Callable[[Steps, Steps, float], Weights]
 """How to interpolate between steps, with help of others, at a number of tokens."""
+
+
+def _sizes(steps: Sequence[StepFigures]) -> Traced:
+    return tuple((step.patch_size, step.tokens) for step in steps)
 
 
 @lru_cache(maxsize=256)
