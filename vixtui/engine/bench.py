@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from math import inf
 
 import torch
@@ -30,92 +31,129 @@ from vixtui.runs.config import DataConfig, Plan, Recipe, RunConfig
 _SIDE, _CLASSES = 32, 10
 # Preset and batch: the larger ones mostly compute and move, the last mostly starts operations.
 _STEPS = (("vit:tiny", 64), ("hybrid-vin:tiny", 16), ("vip:tiny", 16), ("vip:tiny", 4))
-# Of the time for a way to compute: each of three kinds, each of four steps.
-_SHARE_OF_A_KIND, _SHARE_OF_A_STEP = 0.1, 0.16
+# Works of a kind are short: each is done so often in a turn.
+_TIMES = 8
+_LEAST_TURNS = 2
 # Exponentials, GELU and norms take this much of plain traffic's time a byte: the least worst error
 # over steps of the tiny and small presets on one core of an AMD EPYC, 2026-11-26.
 _FUNCTION_FACTOR = 2.0
-# What real steps tell of memory and of starting operations is not to fall below these.
-_LEAST_SECONDS_A_BYTE, _LEAST_SECONDS_A_KERNEL = 1e-12, 1e-7
+# What real steps tell of memory, for each thread, and of starting operations is not to fall below
+# these: no core moves 100 GB/s.
+_LEAST_SECONDS_A_BYTE, _LEAST_SECONDS_A_KERNEL = 1e-11, 1e-7
 
 Work = Callable[[], object]
 
 
-def measure_rates(cores: int, seconds: float) -> Iterator[Rates]:
-    """Yield the speed with one and with all cores, in float32 and, where native, bfloat16.
+def measure_rates(cores: int, seconds: float) -> list[Rates]:
+    """Return the speed with one and with all cores, in float32 and, where native, bfloat16.
 
     Args:
         cores: that it may use.
-        seconds: about how long it may take in all; less than a second is hardly exact.
+        seconds: about how long it may take; less than a second is hardly exact.
     """
     before = torch.get_num_threads()
     precisions: list[StepPrecision] = ["fp32"]
     if native_bf16(torch.device("cpu")):
         precisions.append("bf16")
     ways = [(threads, precision) for threads in sorted({1, cores}) for precision in precisions]
+    kinds = {precision: _kinds(precision) for precision in precisions}
+    steps = {precision: _steps(precision) for precision in precisions}
+    works = [
+        (threads, work)
+        for threads, precision in ways
+        for _, work in kinds[precision] + steps[precision]
+    ]
     try:
-        for threads, precision in ways:
-            torch.set_num_threads(threads)
-            yield _rates(threads, precision, seconds / len(ways))
+        least = iter(least_seconds(works, seconds))
     finally:
         torch.set_num_threads(before)
+    return [
+        _rates(
+            threads,
+            precision,
+            [(flops, next(least)) for flops, _ in kinds[precision]],
+            [(cost, next(least)) for cost, _ in steps[precision]],
+        )
+        for threads, precision in ways
+    ]
 
 
-def _rates(threads: int, precision: StepPrecision, seconds: float) -> Rates:
+def least_seconds(works: Sequence[tuple[int, Work]], seconds: float) -> list[float]:
+    """Return the least time that each work took of all its turns but the first.
+
+    They take turns, so that a moment in which the machine does something else slows one turn of
+    everything, not all turns of one thing. With one thread it is processor time, in which other
+    programs do not count.
+
+    Args:
+        works: what is timed, and the threads that it uses.
+        seconds: after which no other round begins, but for the third.
+    """
+    least = [inf] * len(works)
+    started, turn = time.perf_counter(), 0
+    while turn <= _LEAST_TURNS or time.perf_counter() - started < seconds:
+        for index, (threads, work) in enumerate(works):
+            clock = time.perf_counter
+            if threads == 1 and sys.platform != "win32":  # there, it moves in steps of 16 ms
+                clock = time.thread_time
+            torch.set_num_threads(threads)
+            begun = clock()
+            work()
+            taken = max(clock() - begun, 1e-9)
+            if turn > 0:
+                least[index] = min(least[index], taken)
+        turn += 1
+    return least
+
+
+def _kinds(precision: StepPrecision) -> list[tuple[float, Work]]:
+    """Return what is timed by itself, with its operations: two products, then one of each kind."""
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    products = Rates(
+    # In bfloat16, too, attention is computed in float32: see `models.mixers.heads.attend`.
+    kinds = [*_product_works(dtype), _convolution_work(dtype), _attention_work()]
+    return [(flops * _TIMES, partial(_repeat, work)) for flops, work in kinds]
+
+
+def _repeat(work: Work) -> None:
+    for _ in range(_TIMES):
+        work()
+
+
+def _steps(precision: StepPrecision) -> list[tuple[StepCost, Work]]:
+    return [
+        (
+            cost_of(name, _SIDE, batch, precision=precision),
+            TrainingStep(name, _SIDE, batch, precision=precision),
+        )
+        for name, batch in _STEPS
+    ]
+
+
+def _rates(
+    threads: int,
+    precision: StepPrecision,
+    kinds: list[tuple[float, float]],
+    steps: list[tuple[StepCost, float]],
+) -> Rates:
+    """Return what one way to compute gets done, from operations and seconds of its works."""
+    *products, (convolution, convolution_seconds), (attention, attention_seconds) = kinds
+    rates = Rates(
         threads=threads,
         precision=precision,
-        product_flops=_speed(_product_works(dtype), threads, seconds),
-        convolution_flops=_speed([_convolution_work(dtype)], threads, seconds),
-        # In bfloat16, too, attention is computed in float32: see `models.mixers.heads.attend`.
-        attention_flops=_speed([_attention_work()], threads, seconds),
+        product_flops=sum(flops for flops, _ in products) / sum(taken for _, taken in products),
+        convolution_flops=convolution / convolution_seconds,
+        attention_flops=attention / attention_seconds,
         moved_bytes=inf,
         function_bytes=inf,
         kernel_seconds=0.0,
     )
-    steps = []
-    for name, batch in _STEPS:
-        work = TrainingStep(name, _SIDE, batch, precision=precision)
-        cost = cost_of(name, _SIDE, batch, precision=precision)
-        steps.append((cost, best_seconds(work, threads, seconds * _SHARE_OF_A_STEP)))
-    byte, kernel = _remainder(steps, products)
+    byte, kernel = _remainder(steps, rates)
     return replace(
-        products,
+        rates,
         moved_bytes=1 / byte,
         function_bytes=1 / (_FUNCTION_FACTOR * byte),
         kernel_seconds=kernel,
     )
-
-
-def best_seconds(work: Work, threads: int, seconds: float) -> float:
-    """Return the least time that `work` took in turns over about so many seconds, after a first.
-
-    With one thread that is processor time, so that other programs do not count.
-
-    Args:
-        work: what is timed.
-        threads: that it uses.
-        seconds: after which no other turn begins, but for the second.
-    """
-    clock = time.perf_counter
-    if threads == 1 and sys.platform != "win32":  # there, it moves in steps of 16 ms
-        clock = time.thread_time
-    work()
-    durations: list[float] = []
-    end = time.perf_counter() + seconds
-    while len(durations) < 2 or time.perf_counter() < end:
-        started = clock()
-        work()
-        durations.append(clock() - started)
-    return max(min(durations), 1e-9)
-
-
-def _speed(works: list[tuple[float, Work]], threads: int, seconds: float) -> float:
-    """Return operations a second over several pieces of work, of which the operations are given."""
-    each = seconds * _SHARE_OF_A_KIND / len(works)
-    taken = sum(best_seconds(work, threads, each) for _, work in works)
-    return sum(flops for flops, _ in works) / taken
 
 
 def _product_works(dtype: torch.dtype) -> list[tuple[float, Work]]:
@@ -171,8 +209,9 @@ def _remainder(steps: list[tuple[StepCost, float]], products: Rates) -> tuple[fl
     if kernel < _LEAST_SECONDS_A_KERNEL:
         kernel = _LEAST_SECONDS_A_KERNEL
         byte = (ay - kernel * ab) / aa
-    if byte < _LEAST_SECONDS_A_BYTE:
-        byte = _LEAST_SECONDS_A_BYTE
+    least = _LEAST_SECONDS_A_BYTE / products.threads
+    if byte < least:
+        byte = least
         kernel = max((by - byte * ab) / bb, _LEAST_SECONDS_A_KERNEL)
     return byte, kernel
 

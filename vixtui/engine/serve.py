@@ -171,11 +171,8 @@ class Server:
     def _bench(self, seconds: float) -> dict[str, Any]:
         from vixtui.engine.bench import measure_rates
 
-        rates = []
-        for measured in measure_rates(usable_cores(), seconds):
-            rates.append(asdict(measured))
-            self._progress(done=len(rates), rates=rates[-1])
-        return {"torch": torch.__version__, "rates": rates}
+        rates = measure_rates(usable_cores(), seconds)
+        return {"torch": torch.__version__, "rates": [asdict(way) for way in rates]}
 
     def _model(self, path: Path) -> tuple[VisionXFormer, ModelCard]:
         try:
