@@ -5,7 +5,9 @@
 Every engine is a real one, started as ``vixtui train`` starts it, on a few drawn pictures. What it
 measures is VmHWM, the most memory that was resident. What torch, Python and their libraries take
 by themselves is that of an engine with next to no model, less its predicted step; the growth above
-it is compared with the predicted growth, and the whole with the whole. Linux only.
+it is compared with the predicted growth, and the whole with the whole. How the C library's heap
+falls apart differs from run to run by some 10 MiB, so each case is the median of three engines.
+Linux only.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ from vixtui.runs.events import Finished, last_event
 from vixtui.runs.process import start_training
 
 GROWTH_TARGET = 0.08
-STEPS = 3
+STEPS, REPEATS = 3, 3
 # Times as many as are learned from at a time: an evaluation takes no more at once.
 HELD_OUT = 4
 SEED = 0
@@ -112,7 +114,14 @@ class Row:
 
 
 def measure(case: Case, home: Path) -> tuple[int, int, int]:
-    """Train; return bytes of the traced step, of the engine as predicted, and as measured."""
+    """Train; return bytes of the traced step, of an engine as predicted, and as measured."""
+    runs = [train(case, home) for _ in range(REPEATS)]
+    (step, predicted), measured = runs[0][:2], [run[2] for run in runs]
+    return step, predicted, int(median(measured))
+
+
+def train(case: Case, home: Path) -> tuple[int, int, int]:
+    """Train once; return bytes as `measure` does."""
     source = open_source("shapes:images=5000", seed=SEED, image_size=case.side)
     whole = source.split
     count, held_out = STEPS * case.micro_batch, HELD_OUT * case.micro_batch

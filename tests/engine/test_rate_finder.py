@@ -83,9 +83,9 @@ def test_with_little_time_rates_grow_faster_and_with_less_none_is_suggested(
     assert sweep(monkeypatch, 1.0, 0).hurried
 
 
-def test_the_suggestion_is_a_tenth_of_the_rate_with_the_lowest_loss() -> None:
+def test_the_suggestion_is_half_the_rate_with_the_lowest_loss() -> None:
     sweep = Sweep(rates=(1e-4, 1e-3, 1e-2, 1e-1), losses=(2.3, 2.0, 1.5, 9.0))
-    assert sweep.suggested == pytest.approx(1e-3)
+    assert sweep.suggested == pytest.approx(5e-3)
     assert Sweep(rates=(), losses=()).suggested == 0
 
 
@@ -93,7 +93,7 @@ def test_a_run_learns_at_the_rate_found_and_resumes_with_it_exactly() -> None:
     runs = [make_run(run_id=name, epochs=3, find_lr=True, lr=1.0) for name in ("whole", "stopped")]
     assert start_training(runs[0]).wait(WAIT_SECONDS) == 0
     found = of(runs[0], RateFound)[0]
-    assert FIRST_RATE <= found.lr <= LAST_RATE / 10
+    assert FIRST_RATE <= found.lr <= LAST_RATE / 2
     peak = max(step.lr for step in of(runs[0], StepDone))
     assert peak == pytest.approx(found.lr, rel=0.2)
     assert read_card(runs[0].model_path).provenance["lr"] == f"{found.lr:g}, by a sweep"

@@ -1,8 +1,10 @@
 """A learning rate found by trying: few updates with rates from far too small to far too large.
 
 The range test of Smith (2017, section 3.3): the rate grows by a factor with each update until the
-loss explodes. The suggested peak is a tenth of the rate at which the smoothed loss was lowest:
-there the loss still falls fast, and far from where it explodes.
+loss explodes. The suggested peak is half the rate at which the smoothed loss was lowest, as that
+lags behind the loss by some four updates, in which the rate doubles. A tenth of it, as is usual for
+SGD, is too little for AdamW: in 50 s, 2,000 CIFAR-10 pictures and one thread, Hybrid FNet tiny
+reached 39 % with it, 47 % with half and 50 % with the default rate, which is the lowest itself.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ _UPDATES = 60
 _SMOOTHING = 0.8
 # Loss beyond so many times the lowest has exploded.
 _EXPLODED = 2.0
-_BELOW_LOWEST = 0.1
+_OF_LOWEST = 0.5
 # With fewer updates for the whole range, one tells of too many rates.
 _FEWEST_UPDATES = 20
 
@@ -43,7 +45,7 @@ class Sweep:
         if not self.losses:
             return 0.0
         lowest = min(range(len(self.losses)), key=self.losses.__getitem__)
-        return float(f"{_BELOW_LOWEST * self.rates[lowest]:.1e}")
+        return float(f"{_OF_LOWEST * self.rates[lowest]:.1e}")
 
 
 def sweep_rates(setup: Setup, wishes: Wishes, seconds: float = math.inf) -> Sweep | None:
