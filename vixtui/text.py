@@ -77,3 +77,8 @@ def format_percent(fraction: float | None) -> str:
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun: ``1 core``, ``2 cores``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def joined(*parts: str) -> str:
+    """Return the parts that there are as one text: ``a; b``."""
+    return "; ".join(filter(None, parts))

@@ -26,7 +26,7 @@ from vixtui.runs.describe import death_text, resume_text, was_killed
 from vixtui.runs.directory import RunDirectory
 from vixtui.runs.events import Event, EventTail
 from vixtui.runs.progress import RunProgress
-from vixtui.text import safe
+from vixtui.text import joined, safe
 
 _POLL_SECONDS = 0.1
 _LEAVE_SECONDS = 30
@@ -156,16 +156,15 @@ def _died(
         kept = f"kept epoch {saved.step // built.steps_per_epoch}; " if saved and built else ""
         return DiskError(what, where=run.path, remedy=f"{kept}free some space, then {again}")
     if was_killed(code) or (code is None and oom_killed):
-        advice = [resume, "a smaller --budget needs less"]
-        return DoesNotFitError(what, where=run.id, remedy="; ".join(filter(None, advice)))
+        remedy = joined(resume, "a smaller --budget needs less")
+        return DoesNotFitError(what, where=run.id, remedy=remedy)
     last = _last_words(run)
     what = ": ".join(filter(None, [what, safe(last)]))
     if any(sign in last for sign in _NO_MEMORY):
         return DoesNotFitError(
             what, where=run.log_path, remedy="close other programs, or raise 'ulimit -v'"
         )
-    advice = ["the log tells more", resume]
-    return VixtuiError(what, where=run.log_path, remedy="; ".join(filter(None, advice)))
+    return VixtuiError(what, where=run.log_path, remedy=joined("the log tells more", resume))
 
 
 def _last_words(run: RunDirectory) -> str:

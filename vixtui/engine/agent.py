@@ -31,6 +31,7 @@ from vixtui.runs.control import send
 from vixtui.runs.describe import death_text, resume_text, was_killed
 from vixtui.runs.directory import RunDirectory
 from vixtui.runs.process import ONE_NODE, Nodes
+from vixtui.text import joined
 
 _MAX_RESTARTS = 3
 _LOOPBACK = "127.0.0.1"
@@ -116,15 +117,12 @@ def _explain(failure: ProcessFailure, run: RunDirectory) -> VixtuiError:
     times = f"a process of the run died {_MAX_RESTARTS + 1} times"
     if was_killed(failure.exitcode):
         why = death_text(failure.exitcode, oom_killed=oom_killed)
-        advice = [resume, "a smaller --budget or --nproc needs less"]
-        return DoesNotFitError(
-            f"{times}: {why}", where=run.id, remedy="; ".join(filter(None, advice))
-        )
-    advice = ["the log tells more", resume]
+        remedy = joined(resume, "a smaller --budget or --nproc needs less")
+        return DoesNotFitError(f"{times}: {why}", where=run.id, remedy=remedy)
     return VixtuiError(
         f"{times}, at last of {failure.signal_name()}",
         where=run.log_path,
-        remedy="; ".join(filter(None, advice)),
+        remedy=joined("the log tells more", resume),
     )
 
 

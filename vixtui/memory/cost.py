@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import prod
+from math import inf, prod
 
 from vixtui.memory.allocator import WORKSPACE_BYTES
 from vixtui.memory.execution import EVALUATION_FACTOR, Execution
@@ -85,95 +85,153 @@ def step_cost(
     if max(model.image_height, model.image_width) > figures.largest_side:
         raise ValueError(f"it is offered for up to {figures.largest_side} pixels a side")
 
-    steps, accumulate = figures.steps(execution), micro_batch < batch_size
-    on_gpu = execution.backend == "cuda"
-    rows, columns = model.grid
-    pixels = model.image_height * model.image_width
-    traced = _sizes(steps)
-    line, curve = (
-        _weights(traced, model.patch_size, rows * columns, way)
-        for way in (_between_two, _corrected)
-    )
-    of_pictures = _weights(traced, model.patch_size, pixels / model.patch_size**2, _between_two)
-
-    def total(weights: Weights, value: Callable[[StepFigures], float]) -> float:
-        return sum(share * value(steps[index]) for index, share in weights)
-
-    def of_pixels(value: Callable[[StepFigures], float]) -> float:
-        """Return what there is of `value` for pixels that the last patches have beyond the edge."""
-        patch, beyond = model.patch_size, rows * columns * model.patch_size**2 - pixels
-        other = min(size for size, _ in traced)
-        if not beyond or other == patch:
-            return 0.0
-        # Of as many tokens with the smallest patches, less is for pixels alone.
-        less = total(line, value) - total(
-            _weights(traced, other, rows * columns, _between_two), value
-        )
-        a_pixel = max(0.0, less) / (rows * columns * (patch**2 - other**2))
-        if model.embedding == "linear":
-            # Patches, too, are as large as they are, whatever part of them is picture.
-            a_pixel = min(a_pixel, _BYTES_A_VALUE * BASIS_CHANNELS * micro_batch)
-        return beyond * a_pixel
-
-    def padded_bytes() -> float:
-        """Return what pictures take while they are padded, cut into patches and embedded."""
-        padded = rows * columns * model.patch_size**2
-        if model.embedding != "linear" or padded == pixels:
-            return 0.0
-        values = BASIS_CHANNELS * (pixels + 2 * padded) + rows * columns * model.stages[0].embed_dim
-        taken = _BYTES_A_VALUE * EVALUATION_FACTOR[execution.backend] * micro_batch * values
-        # There are no gradients in an evaluation.
-        return taken - _BYTES_A_VALUE * parameters + (WORKSPACE_BYTES if on_gpu else 0)
-
-    def value_at(value: Callable[[StepFigures], float]) -> float:
-        return total(curve, value)
-
-    def token_bytes(step: StepFigures) -> float:
-        peak = step.token_bytes(micro_batch, accumulate=accumulate)
-        return peak - _BYTES_A_PARAMETER * step.parameters
-
-    def picture_bytes(step: StepFigures) -> float:
-        peak = step.picture_bytes(micro_batch, accumulate=accumulate)
-        return peak - _BYTES_A_PARAMETER * step.parameters
-
-    grey, extra_classes = model.in_channels == 1, model.num_classes - BASIS_CLASSES
-    width = model.stages[-1].embed_dim
-    weights = value_at(lambda step: step.grey_parameters if grey else step.parameters)
+    sized = _Sized(figures.steps(execution), model)
+    batch = _Batch(micro_batch, batch_size, execution)
+    extra_classes, width = model.num_classes - BASIS_CLASSES, model.stages[-1].embed_dim
+    grey = model.in_channels == 1
+    weights = sized.value(lambda step: step.grey_parameters if grey else step.parameters)
     parameters = round(weights) + (width + 1) * extra_classes
-    activations = max(
-        value_at(token_bytes) - of_pixels(token_bytes),
-        total(of_pictures, picture_bytes),
-        padded_bytes(),
-    )
+    activations = _activation_bytes(sized, batch, parameters)
     activations += _BYTES_A_LOGIT * micro_batch * extra_classes
-    flops_per_image = value_at(lambda step: step.flops_per_image)
-    flops_per_image += _FLOPS_A_WEIGHT * width * extra_classes
-    convolution_flops = value_at(lambda step: step.convolution_flops_per_image)
-    attention_flops = value_at(lambda step: step.attention_flops_per_image)
-    function_bytes = value_at(lambda step: step.function_bytes_per_image)
-    passes = -(-batch_size // micro_batch)
-    kernels = round(value_at(lambda step: step.kernels)) * passes
-    # What a pass moves besides its pictures is little, and could come out below nothing.
-    moved_a_pass = max(0.0, value_at(lambda step: step.moved_line[0]))
-    moved_otherwise = value_at(lambda step: step.moved_bytes(0, batch_size))
     peak_bytes = round(_BYTES_A_PARAMETER * parameters + max(0, activations))
-    extra = 0.0
-    if searched := [step for step in steps if step.extra]:
-        shares = _weights(_sizes(searched), model.patch_size, rows * columns, _between_two)
-        extra = sum(share * searched[index].extra_bytes(micro_batch) for index, share in shares)
-        if on_gpu and (len(shares) > 1 or micro_batch not in BUDGET_BATCHES or accumulate):
-            extra += _BETWEEN * peak_bytes
+
+    flops = sized.value(lambda step: step.flops_per_image) + _FLOPS_A_WEIGHT * width * extra_classes
+    # What a pass moves besides its pictures is little, and could come out below nothing.
+    moved_a_pass = max(0.0, sized.value(lambda step: step.moved_line[0]))
+    moved_otherwise = sized.value(lambda step: step.moved_bytes(0, batch_size))
+    kernels_a_pass = round(sized.value(lambda step: step.kernels))
     return StepCost(
         parameters=parameters,
         peak_bytes=peak_bytes,
-        budget_bytes=peak_bytes + max(0, round(extra)),
-        flops=round(flops_per_image) * batch_size,
-        moved_bytes=round(moved_a_pass * passes + moved_otherwise),
-        kernels=kernels + round(value_at(lambda step: step.update_kernels)),
-        convolution_flops=round(convolution_flops) * batch_size,
-        attention_flops=round(attention_flops) * batch_size,
-        function_bytes=round(function_bytes) * batch_size,
+        budget_bytes=peak_bytes + max(0, round(_extra_bytes(sized, batch, peak_bytes))),
+        flops=round(flops) * batch_size,
+        moved_bytes=round(moved_a_pass * batch.passes + moved_otherwise),
+        kernels=kernels_a_pass * batch.passes
+        + round(sized.value(lambda step: step.update_kernels)),
+        convolution_flops=round(sized.value(lambda step: step.convolution_flops_per_image))
+        * batch_size,
+        attention_flops=round(sized.value(lambda step: step.attention_flops_per_image))
+        * batch_size,
+        function_bytes=round(sized.value(lambda step: step.function_bytes_per_image)) * batch_size,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """How a step computes its pictures."""
+
+    micro: int
+    whole: int
+    execution: Execution
+
+    @property
+    def passes(self) -> int:
+        return -(-self.whole // self.micro)
+
+    @property
+    def accumulates(self) -> bool:
+        return self.micro < self.whole
+
+    @property
+    def on_gpu(self) -> bool:
+        return self.execution.backend == "cuda"
+
+
+Value = Callable[[StepFigures], float]
+
+
+class _Sized:
+    """Traced steps of a preset, and how much of which a model of it is by its size."""
+
+    def __init__(self, steps: Sequence[StepFigures], model: ModelConfig) -> None:
+        self.steps, self.model, self.patch = steps, model, model.patch_size
+        rows, columns = model.grid
+        self.tokens = rows * columns
+        self.pixels = model.image_height * model.image_width
+        self.padded_pixels = self.tokens * self.patch**2
+        self._traced = _sizes(steps)
+        self._curve = _weights(self._traced, self.patch, self.tokens, _corrected)
+
+    def value(self, value: Value) -> float:
+        """Return what a step of the model has of something."""
+        return self._total(self._curve, value)
+
+    def value_of_pictures(self, value: Value) -> float:
+        """Return what it has of something that goes by its pixels, not by its patches."""
+        whole_patches = self.pixels / self.patch**2
+        return self._total(_weights(self._traced, self.patch, whole_patches, _between_two), value)
+
+    def value_of_padding(self, value: Value, most_a_pixel: float) -> float:
+        """Return what there is of something for pixels that the last patches have beyond the edge.
+
+        Args:
+            value: of a traced step, all patches of which are whole.
+            most_a_pixel: that it can be, where patches are as large as they are, whatever part of
+                them is picture.
+        """
+        beyond = self.padded_pixels - self.pixels
+        smallest = min(size for size, _ in self._traced)
+        if not beyond or smallest == self.patch:
+            return 0.0
+        # Of as many tokens with the smallest patches, less is for pixels alone.
+        here, there = (
+            self._total(_weights(self._traced, size, self.tokens, _between_two), value)
+            for size in (self.patch, smallest)
+        )
+        a_pixel = max(0.0, here - there) / (self.tokens * (self.patch**2 - smallest**2))
+        return beyond * min(a_pixel, most_a_pixel)
+
+    def searched(self) -> tuple[Sequence[StepFigures], Weights]:
+        """Return the steps of which smallest budgets were searched for, and how much of which."""
+        searched = [step for step in self.steps if step.extra]
+        if not searched:
+            return searched, ()
+        return searched, _weights(_sizes(searched), self.patch, self.tokens, _between_two)
+
+    def _total(self, weights: Weights, value: Value) -> float:
+        return sum(share * value(self.steps[index]) for index, share in weights)
+
+
+def _activation_bytes(sized: _Sized, batch: _Batch, parameters: int) -> float:
+    """Return the most that is allocated besides weights: for tokens, pictures or padded pictures.
+
+    Args:
+        parameters: of the model.
+    """
+
+    def of_tokens(step: StepFigures) -> float:
+        peak = step.token_bytes(batch.micro, accumulate=batch.accumulates)
+        return peak - _BYTES_A_PARAMETER * step.parameters
+
+    def of_pictures(step: StepFigures) -> float:
+        peak = step.picture_bytes(batch.micro, accumulate=batch.accumulates)
+        return peak - _BYTES_A_PARAMETER * step.parameters
+
+    model, linear = sized.model, sized.model.embedding == "linear"
+    most_a_pixel = _BYTES_A_VALUE * BASIS_CHANNELS * batch.micro if linear else inf
+    found = max(
+        sized.value(of_tokens) - sized.value_of_padding(of_tokens, most_a_pixel),
+        sized.value_of_pictures(of_pictures),
+    )
+    if not linear or sized.padded_pixels == sized.pixels:
+        return found
+    # While pictures are padded, cut into patches and embedded.
+    values = BASIS_CHANNELS * (sized.pixels + 2 * sized.padded_pixels)
+    values += sized.tokens * model.stages[0].embed_dim
+    padded = _BYTES_A_VALUE * EVALUATION_FACTOR[batch.execution.backend] * batch.micro * values
+    # There are no gradients in an evaluation.
+    padded += (WORKSPACE_BYTES if batch.on_gpu else 0) - _BYTES_A_VALUE * parameters
+    return max(found, padded)
+
+
+def _extra_bytes(sized: _Sized, batch: _Batch, peak_bytes: int) -> float:
+    """Return by how much the smallest budget is more than the peak."""
+    searched, weights = sized.searched()
+    if not searched:
+        return 0.0
+    extra = sum(share * searched[index].extra_bytes(batch.micro) for index, share in weights)
+    exact = len(weights) == 1 and batch.micro in BUDGET_BATCHES and not batch.accumulates
+    return extra + (_BETWEEN * peak_bytes if batch.on_gpu and not exact else 0.0)
 
 
 Traced = tuple[tuple[int, int], ...]

@@ -31,6 +31,7 @@ from vixtui.planning.types import Candidate, Question
 from vixtui.presets import Preset, all_presets, preset
 from vixtui.runs.config import Precision
 from vixtui.runs.lessons import Lesson, read_lessons
+from vixtui.text import joined
 
 # Sides of pictures that are proposed where nothing fits, in pixels.
 _SMALLER_SIDES = (384, 256, 224, 192, 160, 128, 96, 64, 48, 32, 24, 16, 8)
@@ -268,7 +269,7 @@ def _is_free(found: PresetNeeds, question: Question, need: Need, knowledge: Know
 
 def _peak_basis(need: Need, found: PresetNeeds, correction: Correction) -> str:
     left_out = f"without {', '.join(found.left_out)}" if found.left_out else ""
-    return "; ".join(filter(None, (need.basis, left_out, correction.basis)))
+    return joined(need.basis, left_out, correction.basis)
 
 
 def _epoch_time(
