@@ -133,7 +133,10 @@ def lines(source: Path, names: tuple[str, ...] = NAMES) -> Iterator[str]:
             environment = {
                 name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"
             }
-            run = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE)
+            run = subprocess.run(command, env=environment, capture_output=True, text=True)
+            if run.returncode:  # else it is what the profiler says of GPUs
+                print(run.stderr, file=sys.stderr)
+            run.check_returncode()
             theirs, products = map(float, run.stdout.split()[-2:])
             yield (
                 f"{name:5} official {theirs:6.1f} images/s, {products:.0%} of it in products: "
