@@ -25,6 +25,7 @@ def make_run(
     recompute: str = "none",
     seed: int = 0,
     budget_bytes: int = 4 * 10**9,
+    threads: int = 1,
     cache: bool = True,
     **recipe: Any,
 ) -> RunDirectory:
@@ -40,7 +41,7 @@ def make_run(
         device="cpu",
         micro_batch=micro_batch,
         precision=precision,  # type: ignore[arg-type]
-        threads=1,
+        threads=threads,
         recompute=recompute,  # type: ignore[arg-type]
         budget_bytes=budget_bytes,
         predicted_peak_bytes=10**9,

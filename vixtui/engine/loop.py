@@ -10,6 +10,7 @@ import torch
 from vixtui.engine import evaluate
 from vixtui.engine.clock import RunClock
 from vixtui.engine.keeper import Keeper
+from vixtui.engine.pace import Pace
 from vixtui.engine.reporter import Reporter
 from vixtui.engine.rescue import Rescue, gave_up
 from vixtui.engine.schedule import learning_rate
@@ -44,7 +45,7 @@ class Loop:
         self._rescue = Rescue(setup, keeper, reporter)
         self._state, self._recipe = setup.state, setup.config.recipe
         self._validated_at, self._validation_seconds = time.monotonic(), 0.0
-        self._step_seconds = 0.0
+        self._step_seconds, self._pace = 0.0, Pace()
 
     def fit(self) -> str | None:
         """Return why the training ended, or None when told to stop."""
@@ -145,6 +146,8 @@ class Loop:
             device=self._setup.device,
             elapsed_seconds=self._clock.elapsed(),
         )
+        if self._pace.take_in(self._step_seconds):
+            self._pace.tried(fewer=self._setup.choose_threads_again())
 
     def _end_epoch(self, epoch: int) -> None:
         state = self._state

@@ -146,6 +146,26 @@ class Setup:
         release_reserve(device)
         return seconds
 
+    def choose_threads_again(self) -> bool:
+        """Try on how many threads updates are fastest now; return whether there could be more.
+
+        Only where the plan leaves that open, for a process that is alone. It takes a few updates.
+        """
+        plan, state = self.config.plan, self.state
+        if plan.threads or self.group.size > 1 or self.device.type != "cpu":
+            return False
+        ways = calibrate.ways_to_try(
+            self.device,
+            threads=0,
+            precision="bf16" if state.precision == "bf16" else "fp32",
+            cores=self._cores,
+        )
+        threads = calibrate.calibrate(self._try_update, self.device, ways).threads
+        if threads != state.threads:
+            state.threads = threads
+            self._reporter.write(events.ThreadsChanged, step=state.step, threads=threads)
+        return threads < self._cores
+
     def _take_first_steps(self, ways: list[calibrate.Way], seconds: float) -> list[calibrate.Way]:
         """Do all that a training does, once in every way; return those of use.
 

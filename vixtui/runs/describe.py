@@ -28,6 +28,7 @@ from vixtui.runs.events import (
     Stopped,
     Tested,
     TestStarted,
+    ThreadsChanged,
     Validated,
     Warned,
     WentBack,
@@ -170,6 +171,8 @@ def event_text(event: Event) -> str | None:
             return f"warning: {safe(event.message)}"
         case MemoryRanOut():
             return f"memory ran out: the step is done anew, {reduced_text(event)}"
+        case ThreadsChanged():
+            return f"updates are fastest on {counted(event.threads, 'thread')} now"
         case StepSkipped():
             return f"step {event.step:,}: the loss is no number or explodes; skipped"
         case WentBack():

@@ -159,6 +159,14 @@ class MemoryRanOut(Event):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ThreadsChanged(Event):
+    """From step `step` on there are so many threads, which are fastest now."""
+
+    step: int
+    threads: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StepSkipped(Event):
     """The loss of step `step` was no number or exploded: the weights stay. `skipped` so far."""
 
@@ -249,8 +257,8 @@ TYPES: dict[str, type[Event]] = {
     kind.__name__: kind
     for kind in (
         RunStarted, DataChecked, ModelBuilt, RateFound, StepDone, EpochDone, Validated,
-        Checkpointed, Warned, MemoryRanOut, StepSkipped, WentBack, Paused, Resumed, TestStarted,
-        Tested, Stopped,
+        Checkpointed, Warned, MemoryRanOut, ThreadsChanged, StepSkipped, WentBack, Paused, Resumed,
+        TestStarted, Tested, Stopped,
         Finished, Failed,
     )
 }  # fmt: skip

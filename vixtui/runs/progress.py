@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vixtui.runs.events import (
@@ -22,6 +22,7 @@ from vixtui.runs.events import (
     Stopped,
     Tested,
     TestStarted,
+    ThreadsChanged,
     Validated,
     Warned,
     WentBack,
@@ -107,6 +108,9 @@ class RunProgress:
                 self.warnings.append(event)
             case MemoryRanOut():
                 self.memory_ran_out = event
+            case ThreadsChanged():
+                if self.model:
+                    self.model = replace(self.model, threads=event.threads)
             case StepSkipped():
                 self.skipped = event.skipped
             case WentBack():
