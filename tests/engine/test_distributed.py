@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -45,7 +46,7 @@ from vixtui.runs.events import (
     Warned,
     WentBack,
 )
-from vixtui.runs.process import start_training
+from vixtui.runs.process import Nodes, start_training
 
 needs_gloo = pytest.mark.skipif(
     not (dist.is_available() and dist.is_gloo_available()), reason="this torch has no gloo"
@@ -140,6 +141,24 @@ def test_a_killed_process_costs_no_bit_and_two_tell_what_one_tells() -> None:
             assert (mine.epoch, mine.step) == (its.epoch, its.step)
             assert mine.loss == pytest.approx(its.loss, rel=1e-4)
             assert mine.top1 == pytest.approx(its.top1, abs=0.02)
+
+
+@needs_gloo
+def test_two_machines_learn_what_two_processes_learn_and_the_second_keeps_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, both = (make_run(run_id=name, epochs=1) for name in ("here", "both"))
+    finish(here, 2)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        endpoint = f"127.0.0.1:{free.getsockname()[1]}"
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    first = start_training(both, 1, Nodes(2, 0, endpoint))
+    command = [sys.executable, "-m", "vixtui", "train", "--nnodes", "2", "--node-rank", "1"]
+    subprocess.run([*command, "--rdzv-endpoint", endpoint], timeout=WAIT_SECONDS, check=True)
+    assert first.wait(WAIT_SECONDS) == 0, both.log_path.read_text()
+    assert both.model_path.read_bytes() == here.model_path.read_bytes()
+    assert not list(tmp_path.glob("vixtui*"))
 
 
 @needs_gloo

@@ -95,7 +95,8 @@ class Group:
 
     def hand_out(self, content: bytes) -> bytes:
         """Return the bytes of the first process."""
-        tensor = _as_tensor(content if self.first else bytes(int(self.decide(len(content)))))
+        length = int(self.decide(len(content)))
+        tensor = _as_tensor(content if self.first else bytes(length))
         self.copy_from_first([tensor])
         return tensor.numpy().tobytes()
 
