@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from typing import Any
 
 import pytest
 import torch
 from small_runs import make_run, of
 
-from vixtui.engine import pace, setup
-from vixtui.engine.learner import Learner, Sums
+from vixtui.engine import calibrate, setup
+from vixtui.engine.calibrate import Speed, Way
 from vixtui.engine.pace import Pace
 from vixtui.engine.reporter import Reporter
 from vixtui.engine.train import train
@@ -21,6 +20,7 @@ from vixtui.runs.directory import RunDirectory
 from vixtui.runs.events import EventWriter, Finished, ModelBuilt, ThreadsChanged
 
 FAST, SLOW = 0.1, 2.0
+SLOW_STEP = 4
 
 
 class Clock:
@@ -72,33 +72,34 @@ def test_with_fewer_threads_more_are_tried_from_time_to_time() -> None:
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> Callable[[RunDirectory], None]:
-    """An engine in this process, whose updates on two threads are slow from the third on."""
-    before, updates = torch.get_num_threads(), list[int]()
-    accumulate, apply = Learner.accumulate, Learner.apply
+def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[RunDirectory], None]]:
+    """An engine in this process that finds two threads fastest at first, and one later.
 
-    def accumulating(self: Learner, *arguments: Any, **named: Any) -> Sums:
-        if (torch.get_num_threads() > 1) == (len(updates) > 2):
-            time.sleep(0.1)
-        return accumulate(self, *arguments, **named)
+    Its updates seem to have become slow at step 4.
+    """
+    threads_before, fastest, updates = torch.get_num_threads(), iter([2, 1]), itertools.count(1)
 
-    def applying(self: Learner, *, step: int, lr: float) -> None:
-        updates.append(step)
-        apply(self, step=step, lr=lr)
+    def calibrating(
+        run: Callable[[str], object], device: torch.device, ways: Sequence[Way], **_: float
+    ) -> Speed:
+        threads = next(fastest)
+        (precision,) = {kind for kind, number in ways if number == threads}
+        torch.set_num_threads(threads)
+        run(precision)
+        return Speed(threads, precision, 0.01)
 
-    monkeypatch.setattr(Learner, "accumulate", accumulating)
-    monkeypatch.setattr(Learner, "apply", applying)
+    monkeypatch.setattr(calibrate, "calibrate", calibrating)
+    monkeypatch.setattr(Pace, "take_in", lambda *_: next(updates) == SLOW_STEP)
     monkeypatch.setattr(setup, "limit_memory", lambda *_: None)
     monkeypatch.setattr(setup, "usable_cores", lambda: 2)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
-    monkeypatch.setattr(pace, "_SECONDS", 0.3)
 
     def run_engine(run: RunDirectory) -> None:
         with closing(EventWriter(run.events_path)) as writer:
             train(run, Reporter(writer))
 
     yield run_engine
-    torch.set_num_threads(before)
+    torch.set_num_threads(threads_before)
 
 
 def test_a_run_goes_on_with_the_threads_that_are_fastest_now(engine) -> None:
@@ -106,8 +107,8 @@ def test_a_run_goes_on_with_the_threads_that_are_fastest_now(engine) -> None:
     engine(run)
     assert of(run, ModelBuilt)[0].threads == 2
     (changed,) = of(run, ThreadsChanged)
-    assert changed.threads == 1
-    assert 3 <= changed.step < 12
+    assert (changed.step, changed.threads) == (SLOW_STEP, 1)
+    assert torch.get_num_threads() == 1
     progress = run.progress()
     assert progress.model is not None
     assert progress.model.threads == 1
