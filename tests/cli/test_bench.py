@@ -65,3 +65,4 @@ def test_a_home_that_cannot_be_written_is_one_line_below_what_was_measured(
 
 def test_no_measurement_of_no_time(vixtui):
     assert vixtui("bench", "--seconds", "0").code == 2
+    assert vixtui("bench", "--seconds", "nan").code == 2

@@ -87,6 +87,5 @@ def run(arguments: list[str]) -> int:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else PROGRAM
         message = " ".join(str(error.format_message()).split()).rstrip(".")
-        message = message.replace("Value error, ", "")  # what pydantic adds
         raise UsageError(message, remedy=f"see '{command} --help'") from error
     return code if isinstance(code, int) else ExitCode.OK

@@ -10,7 +10,7 @@ import typer
 
 from vixtui.cli import narrate, output
 from vixtui.cli.models import warm_engine
-from vixtui.cli.options import Json
+from vixtui.cli.options import Json, require_numbers
 
 if TYPE_CHECKING:
     from vixtui.hardware.calibration import Calibration, Rates
@@ -39,6 +39,7 @@ def bench(
     from vixtui.hardware.calibration import Calibration, rates_from, write_calibration
     from vixtui.hardware.host import cpu_name, usable_cores
 
+    require_numbers({"seconds": seconds})
     narrate.note("measuring this processor; torch takes a few seconds more to start")
     with warm_engine() as engine:
         answer = engine.ask("bench", seconds=seconds)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
 from vixtui.cli.complete import complete_data, complete_device, complete_preset, complete_run
+from vixtui.errors import UsageError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Csv = Annotated[bool, typer.Option("--csv", help="Print CSV on stdout.")]
@@ -47,3 +50,18 @@ Run = Annotated[
         help="Id of a run, a part of it, or 'last'.", autocompletion=complete_run, metavar="RUN"
     ),
 ]
+
+
+def require_numbers(options: Mapping[str, object]) -> None:
+    """Refuse ``nan``, which is within any limits of an option.
+
+    Args:
+        options: values by name, as a function has them.
+
+    Raises:
+        UsageError: for the first one that is no number.
+    """
+    for name, value in options.items():
+        if isinstance(value, float) and math.isnan(value):
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError("it is not a number", where=option, remedy="give a number")

@@ -10,7 +10,7 @@ import typer
 
 from vixtui.cli import narrate, output
 from vixtui.cli.complete import complete_data, complete_preset, complete_run
-from vixtui.cli.options import Budget, Device, ImageSize, Json, Seed, Time
+from vixtui.cli.options import Budget, Device, ImageSize, Json, Seed, Time, require_numbers
 from vixtui.cli.processes import (
     Endpoint,
     Nnodes,
@@ -262,6 +262,7 @@ def train(
         "patience": patience,
         "redraw_features": redraw_features,
     }
+    require_numbers(given)
     overrides = {option: value for option, value in given.items() if value is not None}
     recipe = default_recipe(
         source, epochs=epochs, seconds=seconds, augmentation=augment, **overrides
