@@ -37,10 +37,8 @@ class Pace:
         """
         self._least = min(self._least, seconds)
         if seconds > _SLOW * self._least:
-            self._slow_updates, self._slow_seconds = (
-                self._slow_updates + 1,
-                self._slow_seconds + seconds,
-            )
+            self._slow_updates += 1
+            self._slow_seconds += seconds
         else:
             self._slow_updates, self._slow_seconds = 0, 0.0
         slow = self._slow_updates >= _UPDATES and self._slow_seconds >= _SECONDS
