@@ -37,6 +37,16 @@ def start(home: Path, name: str, seconds: int) -> subprocess.Popen[bytes]:
     )
 
 
+def finish(training: subprocess.Popen[bytes]) -> None:
+    """Wait for a training.
+
+    Raises:
+        subprocess.CalledProcessError: when it failed.
+    """
+    if code := training.wait():
+        raise subprocess.CalledProcessError(code, training.args)
+
+
 def images_per_second(home: Path, name: str, last_seconds: float = float("inf")) -> float:
     """Return the mean speed of a training, its warm-up left out, or of its last seconds."""
     events = read_events(RunDirectory(home / "runs" / name).events_path)
@@ -61,15 +71,15 @@ def rows() -> list[tuple[str, str, str]]:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         for turn in (1, 2):
-            start(home, f"quiet-{turn}", SECONDS).wait()
+            finish(start(home, f"quiet-{turn}", SECONDS))
             quiet = images_per_second(home, f"quiet-{turn}")
             with busy():
-                start(home, f"busy-{turn}", SECONDS).wait()
+                finish(start(home, f"busy-{turn}", SECONDS))
             beside = images_per_second(home, f"busy-{turn}")
             training = start(home, f"later-{turn}", LONG_SECONDS)
             time.sleep(BEGINS_AFTER)
             with busy():
-                training.wait()
+                finish(training)
             later = images_per_second(home, f"later-{turn}", LAST_SECONDS)
             for what, speed, target in (
                 ("busy", beside, f"{TARGET:.2f}"),

@@ -21,13 +21,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import get_args
 
 import psutil
-import torch
 
-from vixtui.engine.bench import TrainingStep, cost_of, least_seconds, measure_rates
-from vixtui.engine.calibrate import native_bf16
+from vixtui.engine.bench import (
+    TrainingStep,
+    cost_of,
+    least_seconds,
+    measure_rates,
+    ways_to_measure,
+)
 from vixtui.hardware.calibration import Rates
 from vixtui.hardware.host import cpu_name, usable_cores
 from vixtui.memory.execution import StepPrecision
@@ -152,13 +155,7 @@ def main() -> None:
     tell(f"{platform.platform()}, Python {platform.python_version()}, torch {version('torch')}")
     tell(f"{cpu_name()}, {usable_cores()} cores; load {load()}")
     summaries = []
-    ways: list[tuple[int, StepPrecision]] = [
-        (threads, precision)
-        for threads in sorted({1, usable_cores()})
-        for precision in get_args(StepPrecision)
-        if precision == "fp32" or native_bf16(torch.device("cpu"))
-    ]
-    for threads, precision in ways:
+    for threads, precision in ways_to_measure(usable_cores()):
         everything = (threads, precision) == (1, "fp32")
         chosen = names if everything else sample
         if not chosen:

@@ -52,15 +52,12 @@ def measure_rates(cores: int, seconds: float) -> list[Rates]:
         seconds: about how long it may take; less than a second is hardly exact.
     """
     before = torch.get_num_threads()
-    precisions: list[StepPrecision] = ["fp32"]
-    if native_bf16(torch.device("cpu")):
-        precisions.append("bf16")
-    ways = [(threads, precision) for threads in sorted({1, cores}) for precision in precisions]
+    precisions = {precision for _, precision in ways_to_measure(cores)}
     kinds = {precision: _kinds(precision) for precision in precisions}
     steps = {precision: _steps(precision) for precision in precisions}
     works = [
         (threads, work)
-        for threads, precision in ways
+        for threads, precision in ways_to_measure(cores)
         for _, work in kinds[precision] + steps[precision]
     ]
     try:
@@ -74,8 +71,16 @@ def measure_rates(cores: int, seconds: float) -> list[Rates]:
             [(flops, next(least)) for flops, _ in kinds[precision]],
             [(cost, next(least)) for cost, _ in steps[precision]],
         )
-        for threads, precision in ways
+        for threads, precision in ways_to_measure(cores)
     ]
+
+
+def ways_to_measure(cores: int) -> list[tuple[int, StepPrecision]]:
+    """Return numbers of threads, each in every precision that is native."""
+    precisions: list[StepPrecision] = ["fp32"]
+    if native_bf16(torch.device("cpu")):
+        precisions.append("bf16")
+    return [(threads, precision) for threads in sorted({1, cores}) for precision in precisions]
 
 
 def least_seconds(works: Sequence[tuple[int, Work]], seconds: float) -> list[float]:

@@ -152,14 +152,10 @@ class Setup:
         Only where the plan leaves that open, for a process that is alone. It takes a few updates.
         """
         plan, state = self.config.plan, self.state
-        if plan.threads or self.group.size > 1 or self.device.type != "cpu":
+        alone = self.group.size == 1 and self.device.type == "cpu"
+        if plan.threads or not alone or self._cores == 1:
             return False
-        ways = calibrate.ways_to_try(
-            self.device,
-            threads=0,
-            precision="bf16" if state.precision == "bf16" else "fp32",
-            cores=self._cores,
-        )
+        ways = [(state.precision, threads) for threads in (1, self._cores)]
         threads = calibrate.calibrate(self._try_update, self.device, ways).threads
         if threads != state.threads:
             state.threads = threads

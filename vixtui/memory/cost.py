@@ -95,24 +95,24 @@ def step_cost(
     activations += _BYTES_A_LOGIT * micro_batch * extra_classes
     peak_bytes = round(_BYTES_A_PARAMETER * parameters + max(0, activations))
 
+    def of_images(value: Value) -> int:
+        return round(sized.value(value)) * batch_size
+
     flops = sized.value(lambda step: step.flops_per_image) + _FLOPS_A_WEIGHT * width * extra_classes
     # What a pass moves besides its pictures is little, and could come out below nothing.
     moved_a_pass = max(0.0, sized.value(lambda step: step.moved_line[0]))
     moved_otherwise = sized.value(lambda step: step.moved_bytes(0, batch_size))
-    kernels_a_pass = round(sized.value(lambda step: step.kernels))
+    kernels = round(sized.value(lambda step: step.kernels)) * batch.passes
     return StepCost(
         parameters=parameters,
         peak_bytes=peak_bytes,
         budget_bytes=peak_bytes + max(0, round(_extra_bytes(sized, batch, peak_bytes))),
         flops=round(flops) * batch_size,
         moved_bytes=round(moved_a_pass * batch.passes + moved_otherwise),
-        kernels=kernels_a_pass * batch.passes
-        + round(sized.value(lambda step: step.update_kernels)),
-        convolution_flops=round(sized.value(lambda step: step.convolution_flops_per_image))
-        * batch_size,
-        attention_flops=round(sized.value(lambda step: step.attention_flops_per_image))
-        * batch_size,
-        function_bytes=round(sized.value(lambda step: step.function_bytes_per_image)) * batch_size,
+        kernels=kernels + round(sized.value(lambda step: step.update_kernels)),
+        convolution_flops=of_images(lambda step: step.convolution_flops_per_image),
+        attention_flops=of_images(lambda step: step.attention_flops_per_image),
+        function_bytes=of_images(lambda step: step.function_bytes_per_image),
     )
 
 
@@ -199,14 +199,14 @@ def _activation_bytes(sized: _Sized, batch: _Batch, parameters: int) -> float:
         parameters: of the model.
     """
 
-    def of_tokens(step: StepFigures) -> float:
-        peak = step.token_bytes(batch.micro, accumulate=batch.accumulates)
-        return peak - _BYTES_A_PARAMETER * step.parameters
+    def besides_weights(peak: Callable[..., float]) -> Value:
+        return lambda step: (
+            peak(step, batch.micro, accumulate=batch.accumulates)
+            - _BYTES_A_PARAMETER * step.parameters
+        )
 
-    def of_pictures(step: StepFigures) -> float:
-        peak = step.picture_bytes(batch.micro, accumulate=batch.accumulates)
-        return peak - _BYTES_A_PARAMETER * step.parameters
-
+    of_tokens = besides_weights(StepFigures.token_bytes)
+    of_pictures = besides_weights(StepFigures.picture_bytes)
     model, linear = sized.model, sized.model.embedding == "linear"
     most_a_pixel = _BYTES_A_VALUE * BASIS_CHANNELS * batch.micro if linear else inf
     found = max(

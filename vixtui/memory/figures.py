@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass
 from functools import cache
 from itertools import chain
 from math import ceil
@@ -231,24 +231,17 @@ _EXECUTIONS = {
 }
 
 
-_FIELDS = [field.name for field in fields(StepFigures)]
-
-
 def read_step(row: Sequence[Any]) -> StepFigures:
     """Return a step from its fields in order, lists for tuples, as JSON has them.
 
     Raises:
         TypeError: for too few or too many.
     """
-    before, between = _FIELDS.index("moved_line"), _FIELDS.index("peaks")
-    behind = _FIELDS.index("extra")
-    return StepFigures(
-        *row[:before],
-        *map(tuple, row[before : before + 1]),
-        *row[before + 1 : between],
-        *(tuple(map(tuple, peaks)) for peaks in row[between:behind]),
-        *map(tuple, row[behind:]),
-    )
+    return StepFigures(*map(_frozen, row))
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 @cache

@@ -258,8 +258,7 @@ TYPES: dict[str, type[Event]] = {
     for kind in (
         RunStarted, DataChecked, ModelBuilt, RateFound, StepDone, EpochDone, Validated,
         Checkpointed, Warned, MemoryRanOut, ThreadsChanged, StepSkipped, WentBack, Paused, Resumed,
-        TestStarted, Tested, Stopped,
-        Finished, Failed,
+        TestStarted, Tested, Stopped, Finished, Failed,
     )
 }  # fmt: skip
 FINAL = (Stopped, Finished, Failed)
