@@ -358,7 +358,7 @@ def test_the_engine_gives_way_to_other_programs() -> None:
     environment = Path(f"/proc/{process.pid}/environ")
     if environment.exists():
         assert b"OMP_WAIT_POLICY=PASSIVE" in environment.read_bytes()
-        assert b"GOMP_SPINCOUNT=500" in environment.read_bytes()
+        assert b"GOMP_SPINCOUNT=10000" in environment.read_bytes()
     process.kill()
     process.wait()
     assert int(shown.stdout) >= 10

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
+from statistics import median
 
 import torch
 
@@ -99,7 +100,8 @@ def _time(
             durations.append(after - before)
         if after - started > seconds:
             break
-    return Speed(threads, precision, min(durations))
+    # Beside another program a few updates are lucky, which tells little about the rest.
+    return Speed(threads, precision, median(durations))
 
 
 def native_bf16(device: torch.device) -> bool:
