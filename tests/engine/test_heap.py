@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import subprocess
 import sys
 
@@ -71,6 +72,30 @@ def left(prepare: str) -> int:
         check=True,
     )
     return int(done.stdout)
+
+
+# A block that shifts the top, then two aligned ones; prints how far these lie apart.
+SHIFTED = """
+import ctypes
+from vixtui.engine.heap import set_small_blocks_apart
+library = ctypes.CDLL(None)
+library.malloc.restype, library.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+library.memalign.restype = ctypes.c_void_p
+library.memalign.argtypes = [ctypes.c_size_t, ctypes.c_size_t]
+for shift in (0, 16, 32, 48):
+    library.malloc(2**22 + shift)
+    set_small_blocks_apart(1)
+    first, second = library.memalign(64, 2**22), library.memalign(64, 2**22)
+    print(second - first - 2**22)
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="glibc before 2.33")
+def test_how_tensors_lie_does_not_depend_on_what_was_there_before() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SHIFTED], env=heap_environment(), capture_output=True, check=True
+    )
+    assert done.stdout.split() == [b"64"] * 4
 
 
 def test_freed_memory_is_given_back_when_asked_to_and_no_earlier() -> None:
