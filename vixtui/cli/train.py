@@ -264,9 +264,10 @@ def train(
     }
     require_numbers(given)
     overrides = {option: value for option, value in given.items() if value is not None}
-    recipe = default_recipe(
-        source, epochs=epochs, seconds=seconds, augmentation=augment, **overrides
+    recipe_of = partial(
+        default_recipe, source, epochs=epochs, seconds=seconds, augmentation=augment, **overrides
     )
+    recipe = recipe_of()
     machine = probe(device)
     memory = resolve_budget(machine, budget, None if device == "auto" else device)
     if processes > 1:
@@ -284,6 +285,7 @@ def train(
     if origin is not None and preset is not None:
         changes = (*origin.changes(preset, question.task), *changes)
     choice = _choose(preset, question, machine, changes)
+    recipe = recipe_of(seconds_per_epoch=choice.seconds_per_epoch)
     if origin is not None:
         origin.check(choice.model)
         narrate.note(f"begins with {origin.told(choice.model, source.classes)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from types import MappingProxyType
 from typing import Any
 
@@ -18,7 +19,6 @@ _LEVELS: MappingProxyType[Augmentation, dict[str, float]] = MappingProxyType(
             "crop": 0.0, "color_jitter": 0.0, "erase": 0.0,
             "trivial": 0.0, "mixup": 0.0, "cutmix": 0.0,
         },
-        # Measured on 2,000 pictures of 32 pixels for 100 s: CutMix is worth two points of top-1.
         "light": {"cutmix": 0.5},
         "strong": {"color_jitter": 0.0, "trivial": 1.0, "mixup": 0.2, "cutmix": 0.5},
     }
@@ -26,6 +26,8 @@ _LEVELS: MappingProxyType[Augmentation, dict[str, float]] = MappingProxyType(
 # From here on a model of ours sees each picture so often that it would learn it by heart.
 _LONG_SECONDS, _LONG_EPOCHS = 3600.0, 100
 _SMALLEST_STRONG_SIDE, _SMALLEST_COLOURED_SIDE = 32, 16
+# Of 2,000 CIFAR-10 pictures, CutMix took 1.5 points of top-1 from 28 epochs, mean of 3 seeds.
+_FEWEST_MIXED_EPOCHS = 40
 
 
 def default_seconds(source: str) -> float:
@@ -52,6 +54,7 @@ def default_recipe(
     *,
     epochs: int | None = None,
     seconds: float | None = None,
+    seconds_per_epoch: float | None = None,
     augmentation: Augmentation | None = None,
     **overrides: Any,
 ) -> Recipe:
@@ -60,7 +63,8 @@ def default_recipe(
     Args:
         source: the pictures; tiny ones are only shifted and mirrored.
         epochs, seconds: the limit; without either, `default_seconds`.
-        augmentation: a level instead of `suggested_augmentation`.
+        seconds_per_epoch: predicted; in a few epochs, whole pictures teach more than mixed ones.
+        augmentation: a level instead of `suggested_augmentation`, which mixes in any case.
         overrides: any other field of `Recipe`.
 
     Raises:
@@ -71,6 +75,12 @@ def default_recipe(
     side = min(source.image_height, source.image_width)
     level = augmentation or suggested_augmentation(side, epochs=epochs, seconds=seconds)
     amounts: dict[str, Any] = dict(_LEVELS[level])
+    if seconds and seconds_per_epoch:
+        expected = seconds / seconds_per_epoch
+    else:
+        expected = epochs or inf
+    if augmentation is None and level == "light" and expected < _FEWEST_MIXED_EPOCHS:
+        amounts["cutmix"] = 0.0
     if level == "light" and side < _SMALLEST_COLOURED_SIDE:
         amounts |= {"color_jitter": 0.0, "erase": 0.0, "cutmix": 0.0}
     chosen = amounts | overrides
