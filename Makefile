@@ -25,7 +25,7 @@ soak: $(VENV)/.installed-dev ## 20 deaths a run, 10,000 damaged inputs a reader,
 	$(BIN)/python tests/soak.py
 
 test-light: $(LIGHT)/.installed ## the tests that need no torch, in an environment without it
-	$(LIGHT)/bin/python -m pytest
+	$(LIGHT)/bin/python -m pytest -n 2 --dist loadgroup
 
 lint: $(VENV)/.installed-dev ## style, types, import directions
 	$(BIN)/ruff check .

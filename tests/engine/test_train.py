@@ -77,7 +77,7 @@ def test_a_run_tells_its_story_in_order_and_leaves_a_model() -> None:
 
 def test_resume_after_kill_is_bit_identical() -> None:
     options = {
-        "epochs": 8, "ema": 0.95, "preset_name": "hybrid-vip-rope:tiny", "redraw_features": 3,
+        "epochs": 4, "ema": 0.95, "preset_name": "hybrid-vip-rope:tiny", "redraw_features": 3,
         "mixup": 0.2, "cutmix": 0.5, "balance": "sampling",
     }  # fmt: skip
     whole, killed = make_run(run_id="whole", **options), make_run(run_id="killed", **options)
@@ -102,7 +102,7 @@ def test_resume_after_kill_is_bit_identical() -> None:
 
 @pytest.mark.parametrize("way", ["control", "SIGTERM", "SIGINT"])
 def test_stop_saves_and_resume_goes_on_exactly(way: str) -> None:
-    whole, stopped = make_run(run_id="whole", epochs=10), make_run(run_id="stopped", epochs=10)
+    whole, stopped = make_run(run_id="whole", epochs=5), make_run(run_id="stopped", epochs=5)
     finish(whole)
     process = start_training(stopped)
     wait_for(stopped, StepDone, 2)
@@ -120,7 +120,7 @@ def test_stop_saves_and_resume_goes_on_exactly(way: str) -> None:
 
 
 def test_pause_waits_and_resume_goes_on() -> None:
-    run = make_run(epochs=10)
+    run = make_run(epochs=5)
     process = start_training(run)
     wait_for(run, StepDone, 2)
     control.send(run.control_path, "pause")
@@ -142,6 +142,7 @@ def test_accumulation_learns_like_one_large_batch() -> None:
         run = make_run(
             run_id=f"micro-{micro_batch}",
             micro_batch=micro_batch,
+            epochs=1,
             color_jitter=0.0,
             erase=0.0,
             crop=0.0,
@@ -151,7 +152,7 @@ def test_accumulation_learns_like_one_large_batch() -> None:
 
 
 def test_pictures_decoded_as_they_are_needed_teach_the_same() -> None:
-    options = {"micro_batch": 24, "cutmix": 0.5}
+    options = {"micro_batch": 24, "cutmix": 0.5, "epochs": 1}
     cached, streamed = (
         make_run(run_id=str(cache), cache=cache, **options) for cache in (True, False)
     )
@@ -190,17 +191,18 @@ def test_a_picture_that_vanishes_is_named_and_the_run_goes_on_when_it_is_back(
 
 @pytest.mark.parametrize("level", ["mlp", "block"])
 def test_recomputation_learns_the_same_weights(level: str) -> None:
-    plain = make_run(run_id="plain", preset_name="levin:tiny")
-    frugal = make_run(run_id="frugal", preset_name="levin:tiny", recompute=level)
+    options = {"preset_name": "levin:tiny", "epochs": 1}
+    plain = make_run(run_id="plain", **options)
+    frugal = make_run(run_id="frugal", recompute=level, **options)
     finish(plain)
     finish(frugal)
     assert digest(frugal.model_path) == digest(plain.model_path)
 
 
 def test_redrawn_features_are_those_of_the_saved_weights() -> None:
-    name = "vip:tiny"
-    kept = make_run(run_id="kept", preset_name=name)
-    redrawn = make_run(run_id="redrawn", preset_name=name, redraw_features=10)
+    options = {"preset_name": "vip:tiny", "epochs": 1}
+    kept = make_run(run_id="kept", **options)
+    redrawn = make_run(run_id="redrawn", redraw_features=10, **options)
     for run in (kept, redrawn):
         finish(run)
     first, second = (load_weights(run.model_path)[0].state_dict() for run in (kept, redrawn))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -263,7 +263,9 @@ def train(
         "redraw_features": redraw_features,
     }
     require_numbers(given)
-    overrides = {option: value for option, value in given.items() if value is not None}
+    overrides: dict[str, Any] = {
+        option: value for option, value in given.items() if value is not None
+    }
     recipe_of = partial(
         default_recipe, source, epochs=epochs, seconds=seconds, augmentation=augment, **overrides
     )

@@ -75,10 +75,7 @@ def default_recipe(
     side = min(source.image_height, source.image_width)
     level = augmentation or suggested_augmentation(side, epochs=epochs, seconds=seconds)
     amounts: dict[str, Any] = dict(_LEVELS[level])
-    if seconds and seconds_per_epoch:
-        expected = seconds / seconds_per_epoch
-    else:
-        expected = epochs or inf
+    expected = seconds / seconds_per_epoch if seconds and seconds_per_epoch else epochs or inf
     if augmentation is None and level == "light" and expected < _FEWEST_MIXED_EPOCHS:
         amounts["cutmix"] = 0.0
     if level == "light" and side < _SMALLEST_COLOURED_SIDE:

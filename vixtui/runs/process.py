@@ -24,10 +24,10 @@ from vixtui.runs.directory import RunDirectory
 from vixtui.runs.heap import heap_environment
 
 # How often libgomp asks at each barrier before it sleeps. Of 300,000 times, its own choice, a busy
-# machine makes a training up to 29 times slower. With few, a quiet one pays for waking a thread each
-# time, which is dear in a virtual machine: 10,000 times, a fraction of a millisecond, took 10 to 30 %
-# off a step of two threads compared with 500 times, and beside a busy process training kept 0.7 of
-# its speed. Other libraries only know the policy.
+# machine makes a training up to 29 times slower. With few, a quiet one pays for waking a thread
+# each time, which is dear in a virtual machine: 10,000 times, a fraction of a millisecond, took 10
+# to 30 % off a step of two threads compared with 500 times, and beside a busy process training
+# kept 0.7 of its speed. Other libraries only know the policy.
 _ENVIRONMENT = {
     "GOMP_SPINCOUNT": "10000",
     "OMP_WAIT_POLICY": "PASSIVE",
