@@ -38,6 +38,12 @@ def test_a_few_slow_updates_in_a_row_are_noticed_and_single_ones_are_not() -> No
     assert found.take_in(SLOW)
 
 
+def test_twice_as_long_is_noticed_and_a_little_longer_is_not() -> None:
+    found = Pace()
+    assert not any(map(found.take_in, (2.0, *[3.0] * 9, 4.0, 4.0)))
+    assert found.take_in(4.0)
+
+
 def test_updates_that_are_slow_from_the_beginning_are_as_fast_as_can_be() -> None:
     found = Pace()
     assert not any(found.take_in(SLOW) for _ in range(100))

@@ -84,6 +84,22 @@ def test_the_faster_precision_is_chosen_only_when_it_is_worth_it(
     torch.set_num_threads(threads)
 
 
+def test_a_lucky_update_beside_a_busy_program_does_not_decide(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, threads_before = 0.0, torch.get_num_threads()
+    seconds = {1: iter([0.2] * 5), 2: iter([0.3, 0.3, 0.1, 0.3, 0.3])}
+    monkeypatch.setattr(calibrate.time, "perf_counter", lambda: clock)
+
+    def run(precision: str) -> None:
+        nonlocal clock
+        clock += next(seconds[torch.get_num_threads()])
+
+    chosen = calibrate.calibrate(run, torch.device("cpu"), [("fp32", 1), ("fp32", 2)])
+    assert (chosen.threads, chosen.seconds) == (1, pytest.approx(0.2))
+    torch.set_num_threads(threads_before)
+
+
 @pytest.mark.parametrize(
     ("device", "asked", "cores", "ways"),
     [
