@@ -9,7 +9,13 @@ import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from vixtui.runs.heap import heap_environment, mmap_threshold
+from vixtui.runs.heap import (
+    ALIGNMENT,
+    HEADER_BYTES,
+    OFFSET,
+    heap_environment,
+    mmap_threshold,
+)
 
 _M_MMAP_THRESHOLD = -3  # of malloc.h
 _LARGE_BYTES = 64 * 1024
@@ -19,8 +25,6 @@ _BLOCKS_A_LAYER = dict.fromkeys(range(24, 120, 16), 500) | {
     184: 80, 376: 20, 512: 80, 1024: 60, 2304: 20, 6400: 10, 14336: 5
 }  # fmt: skip
 _SEPARATOR_BYTES = 24
-# Of a chunk to what is handed out; of it, what comes before is of the chunk in front.
-_OFFSET, _HEADER_BYTES, _ALIGNMENT = 16, 8, 64
 
 
 def give_back_freed_memory() -> None:
@@ -79,8 +83,8 @@ def _align_top(library: ctypes.CDLL) -> None:
     # Too large for any hole, it begins where the top did; what stays of it fills up to a multiple.
     block = library.malloc(library.mallinfo2().fordblks + 1)
     if block:
-        filled = 2 * _ALIGNMENT - (block - _OFFSET) % _ALIGNMENT
-        library.realloc(block, filled - _HEADER_BYTES)
+        filled = 2 * ALIGNMENT - (block - OFFSET) % ALIGNMENT
+        library.realloc(block, filled - HEADER_BYTES)
 
 
 @contextmanager

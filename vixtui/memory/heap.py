@@ -11,13 +11,11 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable
 
 from vixtui.memory.allocator import Event, Free
+from vixtui.runs.heap import ALIGNMENT, HEADER_BYTES, OFFSET
 
-_HEADER_BYTES, _GRAIN_BYTES, _LEAST_BYTES = 8, 16, 32
-_ALIGNMENT = 64
+_GRAIN_BYTES, _LEAST_BYTES = 16, 32
 # From this size on, a bin holds chunks of several sizes.
 _LARGE_BYTES = 1024
-# Of a chunk to what is handed out: two headers, of which one is that of the chunk before.
-_OFFSET = 16
 
 
 def heap_bytes(events: Iterable[Event]) -> int:
@@ -45,10 +43,10 @@ class _Heap:
         wanted = _chunk_bytes(size)
         # The request for room to align in is rounded up as one for a block is: a hole that a block
         # of the same size left is too small by 16 bytes.
-        address, room = self._take(_chunk_bytes(wanted + _ALIGNMENT + _LEAST_BYTES))
-        lead = -(address + _OFFSET) % _ALIGNMENT
+        address, room = self._take(_chunk_bytes(wanted + ALIGNMENT + _LEAST_BYTES))
+        lead = -(address + OFFSET) % ALIGNMENT
         if 0 < lead < _LEAST_BYTES:
-            lead += _ALIGNMENT
+            lead += ALIGNMENT
         if lead:
             self._release(address, lead)
         address, room = address + lead, room - lead
@@ -158,5 +156,5 @@ def _bin(size: int) -> int:
 
 def _chunk_bytes(size: int) -> int:
     """Return the size of a chunk for a request (request2size)."""
-    rounded = (size + _HEADER_BYTES + _GRAIN_BYTES - 1) // _GRAIN_BYTES * _GRAIN_BYTES
+    rounded = (size + HEADER_BYTES + _GRAIN_BYTES - 1) // _GRAIN_BYTES * _GRAIN_BYTES
     return max(_LEAST_BYTES, rounded)

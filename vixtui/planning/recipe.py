@@ -64,7 +64,7 @@ def default_recipe(
         source: the pictures; tiny ones are only shifted and mirrored.
         epochs, seconds: the limit; without either, `default_seconds`.
         seconds_per_epoch: predicted; in a few epochs, whole pictures teach more than mixed ones.
-        augmentation: a level instead of `suggested_augmentation`, which mixes in any case.
+        augmentation: a level, whole, however few the epochs; else `suggested_augmentation`.
         overrides: any other field of `Recipe`.
 
     Raises:

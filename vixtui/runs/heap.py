@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import os
 
+HEADER_BYTES = 8
+"""Of a chunk, its own header."""
+OFFSET = 16
+"""From a chunk to what is handed out: two headers, of which one is that of the chunk before."""
+ALIGNMENT = 64
+"""Of what torch asks for."""
 _MIB = 2**20
 # Before 2.35 a larger threshold is refused, and the smallest one kept.
 _LARGE_THRESHOLD_VERSION = (2, 35)
