@@ -16,6 +16,8 @@ from vixtui.models.config import ATTENTION_MIXERS, StageConfig
 from vixtui.models.mixers import build_mixer
 
 HEADS_MIXERS = ("softmax", "nystromformer", "performer")
+OF_MIXERS = ("query_stride", "only_class_token")
+"""Options of a mixer itself, not of the model."""
 
 
 def descriptions() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -29,6 +31,8 @@ def descriptions() -> Iterator[tuple[str, dict[str, Any]]]:
         yield "linformer", {"share_kv": True, "positions": positions}
         yield "linformer", {"one_kv_head": True, "positions": positions}
         yield "linformer", {"share_kv": True, "one_kv_head": True, "positions": positions}
+        for mixer in sorted(ATTENTION_MIXERS):
+            yield mixer, {"only_class_token": True, "positions": positions}
         for mixer in HEADS_MIXERS:
             yield mixer, {"projection": "conv", "positions": positions}
             yield mixer, {"query_stride": 2, "positions": positions}
@@ -54,6 +58,13 @@ def descriptions() -> Iterator[tuple[str, dict[str, Any]]]:
         yield mixer, {}
         yield mixer, {"embed_dim": 15, "num_heads": 1, "image_height": 8, "image_width": 12}
     yield "fourier", {"pooling": "class"}
+    yield "fourier", {"only_class_token": True}
+    yield "performer", {"only_class_token": True, "keep_features": True}
+    # Fewer tokens than taps after the first.
+    yield (
+        "nystromformer",
+        {"only_class_token": True, "image_height": 8, "image_width": 8, "landmarks": 1},
+    )
 
 
 CASES = [
@@ -62,18 +73,29 @@ CASES = [
 ]
 
 
-def build(mixer: str, options: dict[str, Any]) -> tuple[torch.nn.Module, StageConfig, int]:
-    """Return a mixer with random weights, its stage and its query stride."""
+def build(mixer: str, options: dict[str, Any]) -> tuple[torch.nn.Module, StageConfig]:
+    """Return a mixer with random weights, and its stage."""
     options = dict(options)
-    stride, keep = options.pop("query_stride", 1), options.pop("keep_features", False)
+    keep = options.pop("keep_features", False)
+    own = {name: options.pop(name) for name in OF_MIXERS if name in options}
+    if "only_class_token" in own:
+        options["pooling"] = "class"
     stage = config(mixer, **options).stages[0]
     # Between two stages the width of the tokens differs from that of the heads.
-    stage = replace(stage, in_channels=12 if stride > 1 else stage.embed_dim)
-    module = build_mixer(stage, **({"query_stride": stride} if stride > 1 else {}))
+    stage = replace(stage, in_channels=12 if "query_stride" in own else stage.embed_dim)
+    module = build_mixer(stage, **own)
     randomise(module)
     if keep:
         module.keep_features = True
-    return module, stage, stride
+    return module, stage
+
+
+def formula(
+    mixer: torch.nn.Module, stage: StageConfig, options: dict[str, Any], x: Tensor
+) -> Tensor:
+    """Return what the formula gives."""
+    mixed = textbook.mixed(mixer, stage, x, options.get("query_stride", 1))
+    return mixed[:, :1] if options.get("only_class_token") else mixed
 
 
 def table(stage: StageConfig) -> Tensor | None:
@@ -83,12 +105,12 @@ def table(stage: StageConfig) -> Tensor | None:
 
 @pytest.mark.parametrize(("name", "options"), CASES)
 def test_a_mixer_equals_the_formula_with_every_gradient(name: str, options: dict[str, Any]) -> None:
-    mixer, stage, stride = build(name, options)
+    mixer, stage = build(name, options)
     mixer.double()
     turns = table(stage)
     assert_same(
         lambda x: mixer(x, turns),
-        lambda x: textbook.mixed(mixer, stage, x, stride),
+        lambda x: formula(mixer, stage, options, x),
         normal(3, stage.num_tokens, stage.in_channels),
         list(mixer.parameters()),
         EXACT,
@@ -97,7 +119,7 @@ def test_a_mixer_equals_the_formula_with_every_gradient(name: str, options: dict
 
 @pytest.mark.parametrize(("name", "options"), CASES)
 def test_in_single_precision_too(name: str, options: dict[str, Any]) -> None:
-    mixer, stage, stride = build(name, options)
+    mixer, stage = build(name, options)
     turns = table(stage)
     exact = build_like(mixer, name, options)
     x, direction = normal(3, stage.num_tokens, stage.in_channels), None
@@ -105,7 +127,7 @@ def test_in_single_precision_too(name: str, options: dict[str, Any]) -> None:
     for module, dtype in ((mixer, torch.float32), (exact, torch.float64)):
         inputs = x.to(dtype).requires_grad_()
         if module is exact:
-            result = textbook.mixed(module, stage, inputs, stride)
+            result = formula(module, stage, options, inputs)
         else:
             result = module(inputs, None if turns is None else turns.float())
         direction = normal(*result.shape, seed=2)
@@ -118,14 +140,14 @@ def test_in_single_precision_too(name: str, options: dict[str, Any]) -> None:
 
 def build_like(mixer: torch.nn.Module, name: str, options: dict[str, Any]) -> torch.nn.Module:
     """Return the same mixer in double precision."""
-    copy, *_ = build(name, options)
+    copy, _ = build(name, options)
     copy.load_state_dict(mixer.state_dict())
     return copy.double()
 
 
 @pytest.mark.parametrize(("name", "options"), CASES)
 def test_under_bfloat16_autocast_a_mixer_stays_near(name: str, options: dict[str, Any]) -> None:
-    mixer, stage, _ = build(name, options)
+    mixer, stage = build(name, options)
     turns = table(stage)
     x = normal(2, stage.num_tokens, stage.in_channels).float()
     exact = mixer(x, None if turns is None else turns.float())

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import torch
-from comparing import config, normal
+from comparing import EXACT, config, normal, randomise, relative_error
 from torch import Tensor, nn
 
-from vixtui.models.blocks import DropPath
-from vixtui.models.config import ModelConfig
+from vixtui.models.blocks import Block, DropPath
+from vixtui.models.config import ModelConfig, Recompute
 from vixtui.models.vision_xformer import VisionXFormer, build
 
 MIXERS = ("softmax", "nystromformer", "performer", "linformer", "fourier", "fourier-2d", "mlp")
@@ -51,6 +51,31 @@ def test_the_mean_the_class_token_or_a_weighted_mean_is_classified() -> None:
         x = model.norm(model.stages[0](pictures(described)))
         wanted = model.head(pooled(model, x))
         torch.testing.assert_close(model(pictures(described)), wanted)
+
+
+@pytest.mark.parametrize("recompute", ["none", "mlp", "block"])
+@pytest.mark.parametrize("mixer", [name for name in MIXERS if name not in ("fourier-2d", "mlp")])
+def test_of_the_last_block_only_the_class_token_is_computed(
+    mixer: str, recompute: Recompute
+) -> None:
+    stage = config(mixer, pooling="class").stages[0]
+    whole, last = (Block(stage, index, recompute).double() for index in range(2))
+    randomise(whole)
+    last.load_state_dict(whole.state_dict())
+    x = normal(2, stage.num_tokens, stage.embed_dim)
+    assert whole(x, None).shape == x.shape
+    assert last(x, None).shape == (2, 1, stage.embed_dim)
+    names = sorted(dict(whole.named_parameters()))
+    x.requires_grad_()
+    results = [block(x, None)[:, :1] for block in (last, whole)]
+    assert relative_error(*results) <= EXACT
+    direction = normal(*results[0].shape, seed=2)
+    gradients = [
+        torch.autograd.grad(result, (x, *map(block.get_parameter, names)), direction)
+        for result, block in zip(results, (last, whole), strict=True)
+    ]
+    for ours, theirs in zip(*gradients, strict=True):
+        assert relative_error(ours, theirs) <= EXACT
 
 
 def test_learned_positions_tell_tokens_apart_and_none_do_not() -> None:

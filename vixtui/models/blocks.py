@@ -24,8 +24,12 @@ class Block(nn.Module):
     def __init__(self, stage: StageConfig, index: int, recompute: Recompute) -> None:
         super().__init__()
         model = stage.model
+        # Nothing reads the other tokens of the last block: they need not be computed.
+        self.only_class_token = stage.class_token and index + 1 == stage.depth
         self.mixer_norm = nn.LayerNorm(stage.embed_dim)
-        self.mixer = build_mixer(stage)
+        self.mixer = build_mixer(
+            stage, **({"only_class_token": True} if self.only_class_token else {})
+        )
         self.mlp_norm = nn.LayerNorm(stage.embed_dim)
         self.mlp = Mlp(stage.embed_dim, model.mlp_ratio, model.dropout)
         earlier = sum(other.depth for other in model.stages[: stage.index])
@@ -37,7 +41,7 @@ class Block(nn.Module):
             self.mixer.keep_features = recompute == "fast"
 
     def forward(self, x: Tensor, rotations: Tensor | None) -> Tensor:
-        """(b, n, d) → (b, n, d)."""
+        """(b, n, d) → (b, n, d), or (b, 1, d), the class token, if that is all that is read."""
         if self.recompute == "block" and torch.is_grad_enabled():
             recomputed: Tensor = checkpoint(
                 self._whole, x, rotations, use_reentrant=False, preserve_rng_state=self.draws
@@ -46,7 +50,8 @@ class Block(nn.Module):
         return self._whole(x, rotations)
 
     def _whole(self, x: Tensor, rotations: Tensor | None) -> Tensor:
-        x = x + self.drop_path(self.mixer(self.mixer_norm(x), rotations))
+        mixed = self.drop_path(self.mixer(self.mixer_norm(x), rotations))
+        x = (x[:, :1] if self.only_class_token else x) + mixed
         if self.recompute == "mlp" and torch.is_grad_enabled():
             return x + checkpoint(
                 self._mlp_branch, x, use_reentrant=False, preserve_rng_state=self.draws

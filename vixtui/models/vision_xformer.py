@@ -43,7 +43,7 @@ class VisionXFormer(nn.Module):
         """(b, c, h, w) normalised pictures → (b, classes) logits."""
         x = images
         for stage in self.stages:
-            x = stage(x)  # (b, d, rows, columns); the last one's (b, n, d)
+            x = stage(x)  # (b, d, rows, columns); the last one's (b, n, d) or (b, 1, d)
         x = self.norm(x)
         if self.sequence_pooling is not None:
             pooled = self.sequence_pooling(x)  # (b, d)
@@ -92,7 +92,7 @@ class Stage(nn.Module):
         self.blocks = nn.ModuleList(Block(stage, index, recompute) for index in range(stage.depth))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b, c, h, w) → (b, d, rows, columns), or (b, n, d) if this is the last stage."""
+        """(b, c, h, w) → (b, d, rows, columns); the last stage's (b, n, d) or the class token."""
         x = self.embedding(x).flatten(2).transpose(1, 2)  # (b, n, d)
         if self.class_token is not None:
             x = torch.cat((self.class_token.expand(x.shape[0], -1, -1).to(x.dtype), x), dim=1)

@@ -2,7 +2,8 @@
 
 Each is made from a `StageConfig` and called with tokens (b, n, d) and rotations (n, e/2, 2) or
 None; it returns (b, n, d). Those with queries take a `query_stride` too, and then return fewer
-tokens. A picture's result never depends on the other pictures of its batch.
+tokens; all that know a class token can be made to return `only_class_token`, (b, 1, d), at a
+fraction of the cost. A picture's result never depends on the other pictures of its batch.
 """
 
 from __future__ import annotations

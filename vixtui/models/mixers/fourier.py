@@ -20,16 +20,20 @@ from vixtui.models.config import StageConfig
 class Fourier(nn.Module):
     """No weights; time grows with n·log n."""
 
-    def __init__(self, stage: StageConfig) -> None:
+    def __init__(self, stage: StageConfig, only_class_token: bool = False) -> None:
         super().__init__()
         on_map = stage.model.token_mixer == "fourier-2d"
         self.grid = (stage.rows, stage.columns) if on_map else (stage.num_tokens,)
+        self.only_class_token = only_class_token
         self.dropout = nn.Dropout(stage.model.dropout)
 
     def forward(self, x: Tensor, rotations: Tensor | None) -> Tensor:
-        """(b, n, d) → (b, n, d)."""
+        """(b, n, d) → (b, n, d), or (b, 1, d)."""
         precise = x.to(torch.promote_types(x.dtype, torch.float32))
-        mixed = _RealFourier.apply(precise.unflatten(1, self.grid)).flatten(1, -2)
+        if self.only_class_token:  # the first token's frequency along the tokens is 0
+            mixed = _RealFourier.apply(precise.sum(1, keepdim=True) / x.shape[1] ** 0.5)
+        else:
+            mixed = _RealFourier.apply(precise.unflatten(1, self.grid)).flatten(1, -2)
         output: Tensor = self.dropout(mixed.to(x.dtype))
         return output
 

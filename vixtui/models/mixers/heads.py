@@ -15,13 +15,18 @@ from vixtui.models.convolution import convolve
 from vixtui.models.positions import rotate_
 
 
-def build_heads(stage: StageConfig, query_stride: int = 1) -> Heads | ConvHeads | StridedHeads:
+def build_heads(
+    stage: StageConfig, query_stride: int = 1, only_class_token: bool = False
+) -> Heads | ConvHeads | StridedHeads:
     """Return the projections around an attention.
 
     Args:
         stage: of which tokens; `in_channels` is the width of the tokens if queries are thinned out.
         query_stride: every so-manieth row and column of tokens asks.
+        only_class_token: no other token asks.
     """
+    if only_class_token:
+        return ClassTokenHeads(stage)
     if query_stride > 1:
         return StridedHeads(stage, query_stride)
     return ConvHeads(stage) if stage.model.projection == "conv" else Heads(stage)
@@ -42,6 +47,20 @@ class Heads(nn.Module):
         if rotations is not None:
             qkv = rotate_(qkv, rotations, width=qkv.shape[-1] // 3 * 2)
         q, k, v = (split_heads(part, self.num_heads) for part in qkv.chunk(3, -1))
+        return q, k, v
+
+
+class ClassTokenHeads(Heads):
+    """The same for a block of which only the class token is read: no other token asks."""
+
+    def split(self, x: Tensor, rotations: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """(b, n, d) → queries (b, h, 1, e), keys and values (b, h, n, e)."""
+        d = x.shape[-1]
+        to_q, to_kv = self.to_qkv.weight.split((d, 2 * d))
+        q, kv = F.linear(x[:, :1], to_q), F.linear(x, to_kv)  # (b, 1, d), (b, n, 2·d)
+        if rotations is not None:  # the class token is not turned
+            kv = rotate_(kv, rotations, width=d)
+        q, k, v = (split_heads(part, self.num_heads) for part in (q, *kv.chunk(2, -1)))
         return q, k, v
 
 

@@ -19,7 +19,7 @@ from vixtui.models.positions import rotate_
 class Linformer(nn.Module):
     """Time and memory grow with n·k. The number of tokens is fixed."""
 
-    def __init__(self, stage: StageConfig) -> None:
+    def __init__(self, stage: StageConfig, only_class_token: bool = False) -> None:
         super().__init__()
         model, d, n = stage.model, stage.embed_dim, stage.num_tokens
         self.num_heads, self.dropout = stage.num_heads, model.dropout
@@ -31,15 +31,17 @@ class Linformer(nn.Module):
         self.project_values = (
             None if model.share_kv else nn.Parameter(torch.randn(stage.projection_rank, n) / n**0.5)
         )
+        self.only_class_token = only_class_token
         self.merge = MergeHeads(stage)
 
     def forward(self, x: Tensor, rotations: Tensor | None) -> Tensor:
-        """(b, n, d) → (b, n, d)."""
-        q = self.to_q(x)  # (b, n, d)
+        """(b, n, d) → (b, n, d), or (b, 1, d)."""
+        q = self.to_q(x[:, :1] if self.only_class_token else x)  # (b, q, d)
         if rotations is None:
             k = self._projected(x, self.to_k, self.project_keys)  # (b, 1 or h, k, e)
         else:
-            q, k = rotate_(q, rotations), rotate_(self.to_k(x), rotations)
+            q = rotate_(q, rotations[: q.shape[1]])
+            k = rotate_(self.to_k(x), rotations)
             k = self._heads_of(torch.bmm(self._along_tokens(self.project_keys, k), k))
         if self.to_v is None or self.project_values is None:
             v = k

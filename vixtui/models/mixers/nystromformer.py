@@ -27,16 +27,19 @@ class Nystromformer(nn.Module):
 
     queries: Tensor | None
 
-    def __init__(self, stage: StageConfig, query_stride: int = 1) -> None:
+    def __init__(
+        self, stage: StageConfig, query_stride: int = 1, only_class_token: bool = False
+    ) -> None:
         super().__init__()
         self.heads = build_heads(stage, query_stride)
         self.landmarks, self.dropout = stage.landmarks, stage.model.dropout
+        self.only_class_token = only_class_token
         self.residual = nn.Parameter(torch.randn(stage.num_heads, _TAPS) / _TAPS**0.5)
         queries = strided_tokens(stage, query_stride) if query_stride > 1 else None
         self.register_buffer("queries", queries, persistent=False)
 
     def forward(self, x: Tensor, rotations: Tensor | None) -> Tensor:
-        """(b, n, d) → (b, n, d), or fewer tokens with a query stride."""
+        """(b, n, d) → (b, n, d), or fewer tokens."""
         q, k, v = self.heads.split(x, rotations)  # (b, h, n, e) each
         landmarks = min(self.landmarks, q.shape[2])
         q_land, k_land = (segment_means(one, landmarks) for one in (q, k))  # (b, h, m, e)
@@ -47,12 +50,19 @@ class Nystromformer(nn.Module):
             scores = q_land.to(precise) @ k_land.to(precise).transpose(-2, -1)
             kernel = (scores / q.shape[-1] ** 0.5).softmax(-1)  # (b, h, m, m)
             context = pseudo_inverse(kernel) @ context.to(precise)  # (b, h, m, e)
-        out = attend(q, k_land, context.to(v.dtype), dropout=dropout)  # (b, h, n, e)
-        local = convolve_tokens(v, self.residual)
-        if self.queries is not None:
-            local = local[:, :, self.queries]
-        merged: Tensor = self.heads.merge(out + local)
+        if self.only_class_token:  # only now: landmarks are means of all queries
+            q = q[:, :, :1]
+        out = attend(q, k_land, context.to(v.dtype), dropout=dropout)  # (b, h, q, e)
+        merged: Tensor = self.heads.merge(out + self._convolved(v))
         return merged
+
+    def _convolved(self, v: Tensor) -> Tensor:
+        """(b, h, n, e) → (b, h, q, e)."""
+        if self.only_class_token:  # nothing is before it
+            taps = self.residual[:, None, _TAPS // 2 :].to(v.dtype)  # (h, 1, (t + 1) / 2)
+            return taps[..., : v.shape[2]] @ v[:, :, : taps.shape[2]]
+        convolved = convolve_tokens(v, self.residual)
+        return convolved if self.queries is None else convolved[:, :, self.queries]
 
 
 def segment_means(tokens: Tensor, segments: int) -> Tensor:

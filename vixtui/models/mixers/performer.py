@@ -29,17 +29,19 @@ class Performer(nn.Module):
 
     projection: Tensor
 
-    def __init__(self, stage: StageConfig, query_stride: int = 1) -> None:
+    def __init__(
+        self, stage: StageConfig, query_stride: int = 1, only_class_token: bool = False
+    ) -> None:
         super().__init__()
-        self.heads = build_heads(stage, query_stride)
+        self.heads = build_heads(stage, query_stride, only_class_token)
         self.dropout = nn.Dropout(stage.model.dropout)
         self.keep_features = False
         features = orthogonal_features(stage.random_features, stage.head_dim)
         self.register_buffer("projection", features)
 
     def forward(self, x: Tensor, rotations: Tensor | None) -> Tensor:
-        """(b, n, d) → (b, n, d)."""
-        q, k, v = self.heads.split(x, rotations)  # (b, h, n, e) each
+        """(b, n, d) → (b, n, d), or fewer tokens."""
+        q, k, v = self.heads.split(x, rotations)  # (b, h, q, e), twice (b, h, n, e)
         with torch.autocast(x.device.type, enabled=False):
             out = _KernelAttention.apply(q, k, self.dropout(v), self.projection, self.keep_features)
         merged: Tensor = self.heads.merge(out)

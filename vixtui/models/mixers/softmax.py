@@ -16,9 +16,11 @@ from vixtui.models.positions import AttentionBias
 class Softmax(nn.Module):
     """Attention of every token to every token; time grows with n², memory with n."""
 
-    def __init__(self, stage: StageConfig, query_stride: int = 1) -> None:
+    def __init__(
+        self, stage: StageConfig, query_stride: int = 1, only_class_token: bool = False
+    ) -> None:
         super().__init__()
-        self.heads = build_heads(stage, query_stride)
+        self.heads = build_heads(stage, query_stride, only_class_token)
         self.dropout = stage.model.dropout
         self.bias = (
             AttentionBias(stage, strided_tokens(stage, query_stride))
@@ -27,8 +29,8 @@ class Softmax(nn.Module):
         )
 
     def forward(self, x: Tensor, rotations: Tensor | None) -> Tensor:
-        """(b, n, d) → (b, n, d)."""
-        q, k, v = self.heads.split(x, rotations)  # (b, h, n, e) each
+        """(b, n, d) → (b, n, d), or fewer tokens."""
+        q, k, v = self.heads.split(x, rotations)  # (b, h, q, e), twice (b, h, n, e)
         dropout = self.dropout if self.training else 0.0
         bias = None if self.bias is None else self.bias()  # (h, n, n)
         merged: Tensor = self.heads.merge(attend(q, k, v, dropout=dropout, bias=bias))
