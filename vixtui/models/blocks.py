@@ -50,13 +50,15 @@ class Block(nn.Module):
         return self._whole(x, rotations)
 
     def _whole(self, x: Tensor, rotations: Tensor | None) -> Tensor:
-        mixed = self.drop_path(self.mixer(self.mixer_norm(x), rotations))
-        x = (x[:, :1] if self.only_class_token else x) + mixed
+        x = self._read(x) + self.drop_path(self.mixer(self.mixer_norm(x), rotations))
         if self.recompute == "mlp" and torch.is_grad_enabled():
             return x + checkpoint(
                 self._mlp_branch, x, use_reentrant=False, preserve_rng_state=self.draws
             )
         return x + self._mlp_branch(x)
+
+    def _read(self, x: Tensor) -> Tensor:
+        return x[:, :1] if self.only_class_token else x
 
     def _mlp_branch(self, x: Tensor) -> Tensor:
         return self.drop_path(self.mlp(self.mlp_norm(x)))

@@ -53,7 +53,8 @@ class Nystromformer(nn.Module):
         if self.only_class_token:  # only now: landmarks are means of all queries
             q = q[:, :, :1]
         out = attend(q, k_land, context.to(v.dtype), dropout=dropout)  # (b, h, q, e)
-        merged: Tensor = self.heads.merge(out + self._convolved(v))
+        local = self._convolved(v)
+        merged: Tensor = self.heads.merge(out + local)
         return merged
 
     def _convolved(self, v: Tensor) -> Tensor:
