@@ -18,14 +18,14 @@ demo: $(VENV)/.installed ## probe, recommend, train on built-in digits, evaluate
 	@$(BIN)/python benchmarks/demo.py
 
 test: $(VENV)/.installed-dev ## the whole test suite
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 3 --dist loadgroup
 
 soak: $(VENV)/.installed-dev ## 20 deaths a run, 10,000 damaged inputs a reader, by coverage too
 	@$(BIN)/python -m pip install --quiet --only-binary atheris -c constraints.txt -e '.[fuzz]' 2>/dev/null || true
 	$(BIN)/python tests/soak.py
 
 test-light: $(LIGHT)/.installed ## the tests that need no torch, in an environment without it
-	$(LIGHT)/bin/python -m pytest -n 2 --dist loadgroup
+	$(LIGHT)/bin/python -m pytest -n 3 --dist loadgroup
 
 lint: $(VENV)/.installed-dev ## style, types, import directions
 	$(BIN)/ruff check .

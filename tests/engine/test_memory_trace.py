@@ -127,10 +127,12 @@ def test_an_unknown_preset_is_not_traced(capsys: pytest.CaptureFixture[str]) -> 
         ("vit:tiny", 32, 3, 64, 0.01),  # a traced size: only drift can differ
         ("hybrid-vin:tiny", 32, 3, 64, 0.01),
         ("fnet:small", 32, 3, 64, 0.01),
-        ("hybrid-fnet:small", 64, 3, 8, 0.06),  # a stem between those that were traced
+        ("hybrid-fnet:small", 64, 3, 8, 0.01),
         ("vin:small", 28, 3, 16, 0.03),  # between traced sizes
         ("hybrid-vin:tiny", 8, 1, 64, 0.03),  # grey
         ("mixer:small", 40, 3, 32, 0.03),
+        ("vil-rope:small", 160, 3, 64, 0.03),  # patches of 16 pixels
+        ("fnet:tiny", 240, 3, 1, 0.03),
         ("vil:paper", 20, 3, 4, 0.03),
     ],
 )

@@ -70,6 +70,13 @@ def test_traced_sizes_enclose_every_patch_size_a_picture_can_lead_to(name: str) 
         assert min(traced) <= patch <= max(traced)
 
 
+@pytest.mark.parametrize("name", sorted(all_presets()))
+def test_figures_are_of_the_sizes_that_a_preset_is_to_be_traced_for(name: str) -> None:
+    wanted = [(size.patch, size.tokens_per_side**2) for size in traced_sizes(preset(name))]
+    for steps in read_figures().presets[name].executions.values():
+        assert [(step.patch_size, step.tokens) for step in steps] == wanted
+
+
 def figures_of(patch: int, tokens: int, parameters: int, **more: Any) -> StepFigures:
     given = {
         "flops_per_image": 1,

@@ -31,17 +31,16 @@ def traced_sizes(preset: Preset) -> tuple[TracedSize, ...]:
     """Return the sizes of pictures that a preset is traced for.
 
     The patch size follows from the picture; from as many tokens a side as a preset aims at to twice
-    as many there are pictures of each. Both ends are traced for some patch sizes: with a stem,
-    which has other layers for each, for all of small presets and until all layers halve the map.
-    What lies between the ends depends on the tokens alone: at one patch size, small presets are
-    traced for each number of them, others for one.
+    as many there are pictures of each. Both ends are traced for most patch sizes: a stem has other
+    layers for each, and without one another moment of a step takes most. What lies between the ends
+    depends on the tokens alone: at one patch size, small presets are traced for each number of
+    them, others for one.
     """
     aim = preset.tokens_per_side
-    stem = preset.options["embedding"] in ("conv", "conv-pool")
     smallest, largest = max(1, _SMALLEST_SIDE // aim), LARGEST_SIDE // aim
     reference = smallest * 4
     main = {smallest, reference, largest // 2, largest}
-    between = {smallest * factor for factor in (2, 8, 16) if stem}
+    between = {smallest * factor for factor in (2, 8, 16)}
     sizes = {
         TracedSize(patch, count, budgets=patch in main)
         for patch in main | between
