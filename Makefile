@@ -24,7 +24,7 @@ soak: $(VENV)/.installed-dev ## 20 deaths a run, 10,000 damaged inputs a reader,
 	@$(BIN)/python -m pip install --quiet --only-binary atheris -c constraints.txt -e '.[fuzz]' 2>/dev/null || true
 	$(BIN)/python tests/soak.py
 
-test-light: $(LIGHT)/.installed ## the tests that need no torch, in an environment without it
+test-light: $(LIGHT)/.installed ## commands and screens in an environment without torch
 	$(LIGHT)/bin/python -m pytest -n 3 --dist loadgroup
 
 lint: $(VENV)/.installed-dev ## style, types, import directions

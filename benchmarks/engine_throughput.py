@@ -175,13 +175,14 @@ def main() -> None:
     """Print the comparison, or one speed of theirs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
-    parser.add_argument("names", nargs="*", default=NAMES, choices=NAMES)
+    parser.add_argument("names", nargs="*", default="all", choices=(*NAMES, "all"))
     parser.add_argument("--theirs", action="store_true", help="only the official loop, of one name")
     options = parser.parse_args()
     if options.theirs:
         print(*their_speed(options.data, options.names[0]))
         return
-    for line in lines(options.data, tuple(options.names)):
+    names = NAMES if options.names == "all" else tuple(options.names)
+    for line in lines(options.data, names):
         print(line, flush=True)
 
 

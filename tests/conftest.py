@@ -27,6 +27,9 @@ settings.load_profile("normal")
 
 if find_spec("torch") is None:
     collect_ignore = ["models", "engine", "data_tensors", "end_to_end", "packaging"]
+    # Rooms below commands and screens, and most of the screens, are tested once, beside torch.
+    collect_ignore += ["data", "fuzz", "hardware", "memory", "planning", "runs"]
+    collect_ignore += ["tui/test_tabs.py", "tui/test_terminals.py"]
 
 
 @pytest.fixture(autouse=True)

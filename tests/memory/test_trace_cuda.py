@@ -23,6 +23,9 @@ def test_predicted_memory_is_what_the_real_allocator_gives(cuda: noop_cuda.NoopC
         # whose inputs have their channels innermost.
         _case("cvp:tiny", side=64, batch=32, precision="bf16", recompute="fast"),
         _case("ccp:tiny", side=32, batch=1, precision="bf16"),
+        # Patches of one pixel, which are views until they are copied.
+        _case("fnet:paper", side=32, batch=8),
+        _case("vil-rope:paper", side=32, batch=8),
     ]
     found = [predicted(case) for case in cases]
     truth = list(real(cuda, cases))
@@ -30,7 +33,8 @@ def test_predicted_memory_is_what_the_real_allocator_gives(cuda: noop_cuda.NoopC
     assert statistics.median(peaks) <= 0.001
     assert max(peaks) <= 0.01
     for one, other in zip(found, truth, strict=True):
-        assert abs(one.native - other.native) <= max(0.03 * other.native, SEGMENT_STEP_BYTES)
+        for mine, theirs in ((one.native, other.native), (one.expandable, other.expandable)):
+            assert abs(mine - theirs) <= max(0.03 * theirs, SEGMENT_STEP_BYTES)
     budgets = [int(1.03 * one.native) for one in found]
     assert all(trained(cuda, cases, budgets, Segments.NATIVE))
 

@@ -73,6 +73,15 @@ def parts_once() -> dict[str, ModelConfig]:
 every_part = pytest.mark.parametrize("config", parts_once().values(), ids=parts_once())
 
 
+def each_and_parts_otherwise(option: str, usual: object, other: object) -> pytest.MarkDecorator:
+    """Test every architecture with one value of an option, and every part with another."""
+    cases = [(name, config, usual) for config, name in architectures().items()]
+    cases += [(f"{name}-{other}", config, other) for name, config in parts_once().items()]
+    return pytest.mark.parametrize(
+        ("config", option), [pytest.param(*values, id=name) for name, *values in cases]
+    )
+
+
 def model_of(config: ModelConfig, recompute: Recompute = "none") -> VisionXFormer:
     torch.manual_seed(0)
     return build(config, recompute=recompute)
@@ -129,8 +138,7 @@ def test_micro_batches_add_up_to_the_batch(config: ModelConfig) -> None:
         assert_same_gradients(other, found[0])
 
 
-@every_preset
-@pytest.mark.parametrize("dropout", [0.0, 0.3], ids=["plain", "dropout"])
+@each_and_parts_otherwise("dropout", 0.3, 0.0)
 def test_recomputing_changes_neither_loss_nor_gradients(
     config: ModelConfig, dropout: float
 ) -> None:
@@ -148,8 +156,7 @@ def test_recomputing_changes_neither_loss_nor_gradients(
         assert torch.equal(drawn, found[0][2])  # later steps draw the same numbers, too
 
 
-@every_preset
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@each_and_parts_otherwise("precision", "fp32", "bf16")
 def test_training_lowers_the_loss(config: ModelConfig, precision: str) -> None:
     model = model_of(config)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)

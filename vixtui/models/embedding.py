@@ -50,7 +50,9 @@ class LinearPatches(nn.Module):
             images = F.pad(images, (0, right, 0, bottom))
         patches = images.unflatten(3, (-1, size)).unflatten(2, (-1, size))
         patches = patches.permute(0, 2, 4, 1, 3, 5).flatten(3)  # (b, rows, columns, c·size²)
-        embedded: Tensor = self.projection(patches)
+        # Patches of one pixel are no copy yet; of what is not contiguous, a product adds its bias
+        # in a second pass.
+        embedded: Tensor = self.projection(patches.contiguous())
         return embedded.permute(0, 3, 1, 2)
 
 
