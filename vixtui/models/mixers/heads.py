@@ -51,7 +51,7 @@ class Heads(nn.Module):
 
 
 class ClassTokenHeads(Heads):
-    """The same for a block of which only the class token is read: no other token asks."""
+    """Those of a block of which only the class token is read: no other token asks."""
 
     def split(self, x: Tensor, rotations: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """(b, n, d) → queries (b, h, 1, e), keys and values (b, h, n, e)."""
