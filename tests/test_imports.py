@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-HEAVY = {"torch", "torchvision", "torchmetrics", "numpy"}
+HEAVY = {"torch", "torchvision", "numpy"}
 LIGHT_MODULES = (
     "vixtui.presets",
     "vixtui.runs.process",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from vixtui.data.tensors import Pictures
 from vixtui.engine.evaluate import predict_logits, report, score, wilson_interval
@@ -43,6 +44,24 @@ def test_counts_agree_with_counting_by_hand() -> None:
     assert [row["images"] for row in result["calibration"]] == [6]
     wrong = {(row["item"], row["true"], row["predicted"]) for row in result["mistakes"]}
     assert wrong == {(2, "ant", "bee"), (5, "cat", "ant")}
+
+
+def test_figures_agree_with_those_of_torchmetrics() -> None:
+    reference = pytest.importorskip("torchmetrics.functional.classification")
+    torch.manual_seed(0)
+    names = tuple("abcdefg")
+    truth = torch.randint(5, (300,))  # of two classes there is no picture
+    logits = 2 * torch.randn(300, 7) + 2 * F.one_hot(truth, 7)
+    logits[:, 6] = -9  # and one is never guessed
+    result = report(logits, pictures(truth.tolist()), classes=names, source="drawn", split="test")
+    expected = reference.multiclass_confusion_matrix(logits, truth, 7)
+    assert result["confusion"] == expected.tolist()
+    for name in ("precision", "recall", "f1_score"):
+        metric = getattr(reference, f"multiclass_{name}")(logits, truth, 7, average="none")
+        found = [row[name.removesuffix("_score")] for row in result["per_class"]]
+        assert found == pytest.approx(metric.tolist())
+    error = reference.multiclass_calibration_error(logits.softmax(1), truth, 7, n_bins=15)
+    assert result["ece"] == pytest.approx(error.item(), abs=1e-6)
 
 
 def test_scores_are_means_over_pictures_not_over_batches() -> None:

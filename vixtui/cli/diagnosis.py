@@ -17,7 +17,7 @@ from vixtui.cli.version import installed_version
 from vixtui.text import format_bytes, format_seconds, safe
 
 _PACKAGES = (
-    "torch", "torchvision", "torchmetrics", "safetensors", "pillow", "textual", "typer", "rich",
+    "torch", "torchvision", "safetensors", "pillow", "textual", "typer", "rich",
     "psutil", "nvidia-ml-py",
 )  # fmt: skip
 _TERMINAL_VARIABLES = (

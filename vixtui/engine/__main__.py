@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -59,18 +60,32 @@ def main() -> int:
             _keep_log_safe()
             _work(RunDirectory(Path(folder)))
         case ["serve"]:
+            _lower_priority()
+            _load_torch()
             from vixtui.engine.serve import serve
 
-            _lower_priority()
             return serve()
         case ["devices"]:
+            _lower_priority()
+            _load_torch()
             from vixtui.engine.devices import describe_devices
 
-            _lower_priority()
             print(json.dumps(describe_devices()))
             return ExitCode.OK
     print("error: the engine is started by vixtui, not by hand", file=sys.stderr)
     return ExitCode.USAGE
+
+
+def _load_torch() -> None:
+    """Import torch a fifth faster: what it makes stays, so none of it is looked through as garbage.
+
+    Nor is it when the process ends.
+    """
+    gc.disable()
+    import torch  # noqa: F401
+
+    gc.freeze()
+    gc.enable()
 
 
 def _keep_log_safe() -> None:
@@ -115,6 +130,7 @@ def _train_or_lead(run: RunDirectory, nproc: int | None, nodes: Nodes, oom_kille
     if oom_killed:
         with _log(run) as writer:
             _go_on_in_less(run, writer)
+    _load_torch()
     nproc = nproc or run.config().plan.nproc
     if nproc * nodes.count > 1:
         _lead(run, nproc, nodes)
@@ -158,10 +174,11 @@ def _go_on_in_less(run: RunDirectory, writer: events.EventWriter) -> None:
 
 def _join(nproc: int, nodes: Nodes) -> int:
     """Help another machine, which has the run and tells what comes of it."""
-    from vixtui.engine.agent import lead
-
     _lower_priority()
     _keep_log_safe()
+    _load_torch()
+    from vixtui.engine.agent import lead
+
     with TemporaryDirectory(prefix="vixtui-") as folder:
         run = RunDirectory(Path(folder))
         failure = _failure_of(lambda: lead(run, nproc, nodes), run)
@@ -170,6 +187,7 @@ def _join(nproc: int, nodes: Nodes) -> int:
 
 def _work(run: RunDirectory) -> NoReturn:
     """Train as one of several processes; the agent hears of whatever goes wrong."""
+    _load_torch()
     from vixtui.engine import agent
 
     agent.end_with_agent()

@@ -77,26 +77,10 @@ def report(
         classes: k names.
         source, split: what was evaluated; noted down.
     """
-    from torchmetrics.functional.classification import (
-        multiclass_calibration_error,
-        multiclass_confusion_matrix,
-        multiclass_f1_score,
-        multiclass_precision,
-        multiclass_recall,
-    )
-
     labels, number = pictures.labels, len(classes)
     scores, probabilities = score(logits, labels), logits.softmax(1)
-    confusion = multiclass_confusion_matrix(logits, labels, number)
-    by_class = {
-        name: metric(logits, labels, number, average="none").tolist()
-        for name, metric in (
-            ("precision", multiclass_precision),
-            ("recall", multiclass_recall),
-            ("f1", multiclass_f1_score),
-        )
-    }
-    counts = confusion.sum(1).tolist()
+    confusion = (labels * number + logits.argmax(1)).bincount(minlength=number**2)
+    confusion = confusion.reshape(number, number)
     return {
         "schema_version": SCHEMA_VERSION,
         "source": source,
@@ -108,17 +92,10 @@ def report(
         "top5": scores.top5,
         "top_k": min(5, number),
         "loss": scores.loss,
-        "ece": multiclass_calibration_error(probabilities, labels, number, n_bins=_BINS).item(),
+        "ece": _calibration_error(_calibration(probabilities, labels, _BINS)),
         "confusion": confusion.tolist(),
-        "per_class": [
-            {
-                "class": name,
-                **{metric: values[index] for metric, values in by_class.items()},
-                "images": counts[index],
-            }
-            for index, name in enumerate(classes)
-        ],
-        "calibration": _calibration(probabilities, labels),
+        "per_class": _by_class(confusion, classes),
+        "calibration": _calibration(probabilities, labels, _SHOWN_BINS),
         "mistakes": _mistakes(probabilities, pictures, classes),
     }
 
@@ -147,11 +124,25 @@ def wilson_interval(fraction: float, number: int, z: float = 1.96) -> tuple[floa
     return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
 
 
-def _calibration(probabilities: Tensor, labels: Tensor) -> list[dict[str, float]]:
+def _by_class(confusion: Tensor, classes: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Return precision, recall and F1 of each class; 0 where there is nothing to divide by."""
+    correct, shown, guessed = confusion.diag(), confusion.sum(1), confusion.sum(0)
+    precision = correct / guessed.clamp_min(1)
+    recall = correct / shown.clamp_min(1)
+    f1 = 2 * correct / (shown + guessed).clamp_min(1)
+    columns = (column.tolist() for column in (precision, recall, f1, shown))
+    return [
+        {"class": name, "precision": p, "recall": r, "f1": f, "images": images}
+        for name, p, r, f, images in zip(classes, *columns, strict=True)
+    ]
+
+
+def _calibration(probabilities: Tensor, labels: Tensor, bins: int) -> list[dict[str, float]]:
+    """Return confidence and accuracy of the pictures in each of equally wide `bins`, if any."""
     confidence, guess = probabilities.max(1)
-    place = (confidence * _SHOWN_BINS).long().clamp_max(_SHOWN_BINS - 1)
+    place = (confidence * bins).long().clamp_max(bins - 1)
     rows = []
-    for index in range(_SHOWN_BINS):
+    for index in range(bins):
         inside = place == index
         if inside.any():
             rows.append(
@@ -162,6 +153,12 @@ def _calibration(probabilities: Tensor, labels: Tensor) -> list[dict[str, float]
                 }
             )
     return rows
+
+
+def _calibration_error(rows: list[dict[str, float]]) -> float:
+    """Return the expected calibration error (Guo et al. 2017, equation 3)."""
+    apart = sum(row["images"] * abs(row["confidence"] - row["accuracy"]) for row in rows)
+    return apart / sum(row["images"] for row in rows)
 
 
 def _mistakes(

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from vixtui.data.augment import augment, draw
 from vixtui.data.mix import draw_mix, mix
 from vixtui.data.tensors import Images
+from vixtui.engine.adamw import AdamW
 from vixtui.engine.distributed import ALONE, Group
 from vixtui.engine.inputs import Normalise, enough_threads
 from vixtui.engine.seeding import derived_seed, generator
@@ -80,12 +81,7 @@ class Learner:
             copy.deepcopy(self.model) if config.recipe.ema else self.model
         )
         self.averaged.requires_grad_(self.averaged is self.model)
-        self.optimizer = torch.optim.AdamW(
-            _parameter_groups(self.model, config.recipe.weight_decay),
-            lr=config.recipe.lr,
-            fused=True,
-        )
-        self._allocate_moments()
+        self._optimizer = AdamW(self.model, config.recipe.weight_decay)
         self._weights = sum(parameter.numel() for parameter in self.model.parameters())
 
     def _first_model(self) -> VisionXFormer:
@@ -98,16 +94,7 @@ class Learner:
         self.model.load_state_dict(weights)
         if self.averaged is not self.model:
             self.averaged.load_state_dict(weights)
-        self._allocate_moments()
-
-    def _allocate_moments(self) -> None:
-        """Make the state that AdamW would make in its first step, which then cannot half fail."""
-        for parameter in self.model.parameters():
-            self.optimizer.state[parameter] = {
-                "step": torch.zeros((), device=self._device),
-                "exp_avg": torch.zeros_like(parameter),
-                "exp_avg_sq": torch.zeros_like(parameter),
-            }
+        self._optimizer.forget()
 
     @property
     def recompute(self) -> Recompute:
@@ -222,14 +209,12 @@ class Learner:
 
     def forget(self) -> None:
         """Let go of an accumulated gradient."""
-        self.optimizer.zero_grad(set_to_none=True)
+        self.model.zero_grad(set_to_none=True)
 
     def apply(self, *, step: int, lr: float) -> None:
         """Change the weights once, by the accumulated gradient, and let go of it."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
         with enough_threads(self._weights):
-            self.optimizer.step()
+            self._optimizer.step(lr)
             if self.averaged is not self.model:
                 self._average(step)
         self.forget()
@@ -256,10 +241,8 @@ class Learner:
         if self.averaged is not self.model:
             averaged = self.averaged.state_dict().items()
             tensors |= {f"averaged.{name}": value for name, value in averaged}
-        for name, parameter in self.model.named_parameters():
-            for key, value in self.optimizer.state.get(parameter, {}).items():
-                tensors[f"optimizer.{key}.{name}"] = value
-        return tensors
+        moments = self._optimizer.tensors()
+        return tensors | {f"optimizer.{name}": value for name, value in moments}
 
     def load(self, tensors: dict[str, Tensor]) -> None:
         """Take over what `tensors` of an equal learner returned.
@@ -271,33 +254,7 @@ class Learner:
         self.model.load_state_dict(_part(tensors, "model."))
         if self.averaged is not self.model:
             self.averaged.load_state_dict(_part(tensors, "averaged."))
-        for name, parameter in self.model.named_parameters():
-            found = {
-                key: tensors[f"optimizer.{key}.{name}"]
-                for key in ("step", "exp_avg", "exp_avg_sq")
-                if f"optimizer.{key}.{name}" in tensors
-            }
-            if found:
-                self.optimizer.state[parameter] = {
-                    key: value.to(parameter.device) for key, value in found.items()
-                }
-
-
-# Tables by position, though they have the shape of matrices.
-_UNDECAYED = ("positions", "class_token", "residual")
-
-
-def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Weight decay is for matrices and kernels; not for biases, norms, positions, class token."""
-    decayed: list[nn.Parameter] = []
-    kept: list[nn.Parameter] = []
-    for name, parameter in model.named_parameters():
-        plain = parameter.ndim < 2 or name.rpartition(".")[2] in _UNDECAYED
-        (kept if plain else decayed).append(parameter)
-    return [
-        {"params": decayed, "weight_decay": weight_decay},
-        {"params": kept, "weight_decay": 0.0},
-    ]
+        self._optimizer.load(_part(tensors, "optimizer."))
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

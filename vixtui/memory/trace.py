@@ -14,7 +14,6 @@ from functools import lru_cache, partial
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from vixtui.data.augment import augment, draw
 from vixtui.data.mix import draw_mix, mix
@@ -23,7 +22,6 @@ from vixtui.memory.execution import EVALUATION_FACTOR, Backend, Execution
 from vixtui.memory.linear import BATCH
 from vixtui.memory.script import StepTrace, Training
 from vixtui.memory.tape import Mark, Tape, Work
-from vixtui.models import blocks
 from vixtui.models.blocks import Block
 from vixtui.models.config import ModelConfig
 from vixtui.models.mixers.performer import Performer
@@ -85,7 +83,7 @@ def _trace(
     )
     for tensor, block in zip((inputs, target, loss_sum, correct), blocks_kept, strict=True):
         tape.adopt(tensor, block)
-    with _quiet_checkpoints(), _edges(model, tape), tape, emulation:
+    with _edges(model, tape), tape, emulation:
         with torch.autocast(
             emulation.device_type, dtype=torch.bfloat16, enabled=execution.precision == "bf16"
         ):
@@ -251,16 +249,6 @@ def _update(parameters: list[Tensor]) -> None:
     for parameter in parameters:
         parameter.grad = None
     torch._foreach_lerp_(parameters, parameters, 0.01)
-
-
-@contextmanager
-def _quiet_checkpoints() -> Iterator[None]:
-    """Recomputed tensors are the backend's, saved ones are not: not to be compared."""
-    setattr(blocks, "checkpoint", partial(checkpoint, determinism_check="none"))  # noqa: B010
-    try:
-        yield
-    finally:
-        setattr(blocks, "checkpoint", checkpoint)  # noqa: B010
 
 
 def trace_config(config: ModelConfig, execution: Execution) -> StepTrace:

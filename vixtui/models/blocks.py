@@ -6,16 +6,17 @@ Letters: b pictures, n tokens, d embed_dim.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from vixtui.models.config import Recompute, StageConfig
 from vixtui.models.mixers import build_mixer
 from vixtui.models.mixers.performer import Performer
 from vixtui.models.mlp import Mlp
 from vixtui.models.positions import rotations
+from vixtui.models.recompute import recomputed
 
 
 class Block(nn.Module):
@@ -43,18 +44,13 @@ class Block(nn.Module):
     def forward(self, x: Tensor, rotations: Tensor | None) -> Tensor:
         """(b, n, d) → (b, n, d), or (b, 1, d), the class token, if that is all that is read."""
         if self.recompute == "block" and torch.is_grad_enabled():
-            recomputed: Tensor = checkpoint(
-                self._whole, x, rotations, use_reentrant=False, preserve_rng_state=self.draws
-            )
-            return recomputed
+            return recomputed(partial(self._whole, rotations=rotations), x, draws=self.draws)
         return self._whole(x, rotations)
 
     def _whole(self, x: Tensor, rotations: Tensor | None) -> Tensor:
         x = self._read(x) + self.drop_path(self.mixer(self.mixer_norm(x), rotations))
         if self.recompute == "mlp" and torch.is_grad_enabled():
-            return x + checkpoint(
-                self._mlp_branch, x, use_reentrant=False, preserve_rng_state=self.draws
-            )
+            return x + recomputed(self._mlp_branch, x, draws=self.draws)
         return x + self._mlp_branch(x)
 
     def _read(self, x: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vixtui.models.config import StageConfig
+from vixtui.models.outline import filled
 
 _THETA = 10_000.0
 
@@ -23,6 +24,10 @@ def rotations(stage: StageConfig) -> Tensor:
     attention depends on the offset between two patches in both directions. A class token, the
     first, is not turned.
     """
+    return filled(lambda: _table(stage), stage.num_tokens, stage.head_dim // 2, 2)
+
+
+def _table(stage: StageConfig) -> Tensor:
     index = torch.arange(stage.rows * stage.columns)
     if stage.model.positions == "rotary":
         angles = _angles(index, stage.head_dim // 2)
@@ -103,15 +108,25 @@ class AttentionBias(nn.Module):
 
     def __init__(self, stage: StageConfig, queries: Tensor) -> None:
         super().__init__()
-        keys = torch.arange(stage.rows * stage.columns)
-        rows = (queries[:, None] // stage.columns - keys // stage.columns).abs()  # (q, k)
-        columns = (queries[:, None] % stage.columns - keys % stage.columns).abs()
-        self.register_buffer("index", rows * stage.columns + columns, persistent=False)
-        self.weight = nn.Parameter(torch.zeros(stage.num_heads, stage.rows * stage.columns))
+        tokens = stage.rows * stage.columns
+        index = filled(
+            lambda: _offsets(queries, torch.arange(tokens), stage.columns),
+            *(len(queries), tokens),
+            dtype=torch.int64,
+        )
+        self.register_buffer("index", index, persistent=False)
+        self.weight = nn.Parameter(torch.zeros(stage.num_heads, tokens))
 
     def forward(self) -> Tensor:
         """Return (h, q, k), to be added to the scores."""
         return self.weight[:, self.index]
+
+
+def _offsets(queries: Tensor, keys: Tensor, columns: int) -> Tensor:
+    """Return a number for each pair's offset, (q, k), from raster indices on so many columns."""
+    between_rows = (queries[:, None] // columns - keys // columns).abs()
+    between_columns = (queries[:, None] % columns - keys % columns).abs()
+    return between_rows * columns + between_columns
 
 
 def _angles(position: Tensor, pairs: int) -> Tensor:

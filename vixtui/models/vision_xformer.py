@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from vixtui.models.blocks import Block, SequencePooling, ShrinkingAttention
 from vixtui.models.config import ModelConfig, Recompute, StageConfig
 from vixtui.models.embedding import build_embedding
+from vixtui.models.outline import has_values
 from vixtui.models.positions import rotations
 
 
@@ -37,7 +38,8 @@ class VisionXFormer(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.sequence_pooling = SequencePooling(width) if self.pooling == "sequence" else None
         self.head = nn.Linear(width, config.num_classes)
-        self._initialise()
+        if has_values():
+            self._initialise()
 
     def forward(self, images: Tensor) -> Tensor:
         """(b, c, h, w) normalised pictures → (b, classes) logits."""

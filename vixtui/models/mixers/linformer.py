@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from vixtui.models.config import StageConfig
 from vixtui.models.mixers.heads import MergeHeads, attend, split_heads
+from vixtui.models.outline import filled
 from vixtui.models.positions import rotate_
 
 
@@ -21,16 +22,14 @@ class Linformer(nn.Module):
 
     def __init__(self, stage: StageConfig, only_class_token: bool = False) -> None:
         super().__init__()
-        model, d, n = stage.model, stage.embed_dim, stage.num_tokens
+        model, d = stage.model, stage.embed_dim
         self.num_heads, self.dropout = stage.num_heads, model.dropout
         width = stage.head_dim if model.one_kv_head else d
         self.to_q = nn.Linear(d, d, bias=False)
         self.to_k = nn.Linear(d, width, bias=False)
         self.to_v = None if model.share_kv else nn.Linear(d, width, bias=False)
-        self.project_keys = nn.Parameter(torch.randn(stage.projection_rank, n) / n**0.5)
-        self.project_values = (
-            None if model.share_kv else nn.Parameter(torch.randn(stage.projection_rank, n) / n**0.5)
-        )
+        self.project_keys = _projection(stage)
+        self.project_values = None if model.share_kv else _projection(stage)
         self.only_class_token = only_class_token
         self.merge = MergeHeads(stage)
 
@@ -69,3 +68,8 @@ class Linformer(nn.Module):
         """(b, n, d) → (b, h, n, e), or (b, 1, n, e) of a map as wide as one head."""
         head_dim = self.to_q.out_features // self.num_heads
         return split_heads(x, x.shape[-1] // head_dim)
+
+
+def _projection(stage: StageConfig) -> nn.Parameter:
+    shape = stage.projection_rank, stage.num_tokens
+    return nn.Parameter(filled(lambda: torch.randn(shape) / stage.num_tokens**0.5, *shape))

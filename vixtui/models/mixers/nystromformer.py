@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from vixtui.models.config import StageConfig
 from vixtui.models.mixers.depthwise import convolve_tokens
 from vixtui.models.mixers.heads import attend, build_heads, strided_tokens
+from vixtui.models.outline import filled
 
 _ITERATIONS = 6
 _TAPS = 33
@@ -34,7 +35,9 @@ class Nystromformer(nn.Module):
         self.heads = build_heads(stage, query_stride)
         self.landmarks, self.dropout = stage.landmarks, stage.model.dropout
         self.only_class_token = only_class_token
-        self.residual = nn.Parameter(torch.randn(stage.num_heads, _TAPS) / _TAPS**0.5)
+        shape = stage.num_heads, _TAPS
+        taps = filled(lambda: torch.randn(shape) / _TAPS**0.5, *shape)
+        self.residual = nn.Parameter(taps)
         queries = strided_tokens(stage, query_stride) if query_stride > 1 else None
         self.register_buffer("queries", queries, persistent=False)
 

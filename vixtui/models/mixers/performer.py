@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from vixtui.models.config import StageConfig
 from vixtui.models.mixers.heads import build_heads
+from vixtui.models.outline import filled
 
 _EPSILON = 1e-4
 
@@ -36,8 +37,8 @@ class Performer(nn.Module):
         self.heads = build_heads(stage, query_stride, only_class_token)
         self.dropout = nn.Dropout(stage.model.dropout)
         self.keep_features = False
-        features = orthogonal_features(stage.random_features, stage.head_dim)
-        self.register_buffer("projection", features)
+        shape = stage.random_features, stage.head_dim
+        self.register_buffer("projection", filled(lambda: orthogonal_features(*shape), *shape))
 
     def forward(self, x: Tensor, rotations: Tensor | None) -> Tensor:
         """(b, n, d) → (b, n, d), or fewer tokens."""

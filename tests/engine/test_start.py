@@ -1,0 +1,51 @@
+"""What an engine loads: torch's compiler, 150 MB and two seconds, never."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from small_runs import make_run
+
+TRAINING = """
+import json, sys
+from vixtui.engine.__main__ import main
+sys.argv = ["vixtui.engine", "train", sys.argv[1]]
+code = main()
+print(json.dumps([code, "torch._dynamo" in sys.modules]))
+"""
+OUTLINES = """
+import json, sys
+import torch
+from profiled_step import config_of
+from vixtui.models.vision_xformer import build
+from vixtui.presets import all_presets
+tiny = [name for name in all_presets() if name.endswith(":tiny")]
+with torch.device("meta"):
+    for name in tiny:
+        build(config_of(name, 32))
+print(json.dumps([len(tiny), "torch._dynamo" in sys.modules]))
+"""
+
+
+def said_by(program: str, *arguments: str) -> list[object]:
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parent,
+    )
+    found: list[object] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_a_training_never_loads_the_compiler() -> None:
+    run = make_run(preset_name="hybrid-vip-rope:tiny", recompute="block", epochs=1)
+    assert said_by(TRAINING, str(run.path)) == [0, False]
+
+
+def test_names_and_shapes_of_any_model_are_known_without_the_compiler() -> None:
+    assert said_by(OUTLINES) == [30, False]
