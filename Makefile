@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 TORCH_INDEX := $(if $(TORCH),--extra-index-url https://download.pytorch.org/whl/$(TORCH))
 # Same figures everywhere: libgomp would otherwise spin on a busy machine.
 export OMP_WAIT_POLICY = PASSIVE
+# As with users: modules are compiled once, not at every start of hundreds of processes.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test soak test-light lint fmt bench bench-models bench-engine bench-time bench-reliability bench-memory figures wheel clean
 .DEFAULT_GOAL := help

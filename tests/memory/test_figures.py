@@ -335,11 +335,12 @@ def test_file_is_read_back_as_written(tmp_path: Path) -> None:
     ways = {Execution("cpu"): (step,), Execution("cuda", "bf16", "block"): (step, step)}
     entry = PresetFigures(model_options(preset("vit:tiny")), 512, ways)
     path = tmp_path / "figures.tsv"
-    path.write_text(encode_head("2.14.1", "abc") + encode_preset("vit:tiny", entry))
+    lines = encode_preset("vit:tiny", entry)
+    path.write_text(encode_head("2.14.1", "abc") + lines)
     found = read_figures(path)
     assert (found.torch, found.sources, list(found.presets)) == ("2.14.1", "abc", ["vit:tiny"])
-    assert found.presets["vit:tiny"].options == entry.options
-    assert dict(found.presets["vit:tiny"].executions) == ways
+    assert encode_preset("vit:tiny", found.presets["vit:tiny"]) == lines
+    assert set(found.presets["vit:tiny"].executions) == set(ways)
 
 
 def test_a_way_that_differs_for_performers_alone_is_known_for_all() -> None:

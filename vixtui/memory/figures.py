@@ -32,11 +32,11 @@ UNIT_BYTES = 1024
 """What memory is noted in, rounded up."""
 _CLOSE = 0.0005
 
-Line = tuple[int, int]
+Line = Sequence[int]
 """What a quantity is a pass, and what it is a picture."""
-Curve = tuple[int, ...]
+Curve = Sequence[int]
 """Memory of any batch: batches, each with its memory in `UNIT_BYTES`; lines between them."""
-Peaks = tuple[Curve, Curve]
+Peaks = Sequence[Curve]
 """The most allocated at once: while there are tokens, and while there are pictures alone."""
 
 
@@ -75,7 +75,7 @@ class StepFigures:
     update_kernels: int
     peaks: Peaks
     part_peaks: Peaks
-    extra: tuple[int, ...] = ()
+    extra: Sequence[int] = ()
 
     def token_bytes(self, batch: int, *, accumulate: bool = False) -> float:
         """Return the most that a pass of `batch` pictures allocates while there are tokens.
@@ -232,16 +232,12 @@ _EXECUTIONS = {
 
 
 def read_step(row: Sequence[Any]) -> StepFigures:
-    """Return a step from its fields in order, lists for tuples, as JSON has them.
+    """Return a step from its fields in order, as JSON has them.
 
     Raises:
         TypeError: for too few or too many.
     """
-    return StepFigures(*map(_frozen, row))
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+    return StepFigures(*row)
 
 
 @cache
