@@ -269,4 +269,8 @@ def _explain(error: Exception, run: RunDirectory) -> VixtuiError:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Else torch's libraries tidy up for a second, for which they load 130 MB of themselves.
+    os._exit(exit_code)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from vixtui.engine import evaluate
 from vixtui.engine.reporter import Reporter
 from vixtui.engine.setup import Setup
-from vixtui.engine.weights import load_weights, save_weights
+from vixtui.engine.weights import read_weights, save_weights
 from vixtui.files import write_atomically
 from vixtui.runs import events
 from vixtui.runs.directory import RunDirectory
@@ -16,6 +16,8 @@ from vixtui.runs.directory import RunDirectory
 
 def score_kept_weights(run: RunDirectory, setup: Setup, reporter: Reporter) -> None:
     """Write ``evaluation.json`` and note its headline in the weights file.
+
+    The kept weights take the place of the averaged ones, which are of no more use.
 
     Raises:
         DiskError: when either cannot be written.
@@ -26,8 +28,7 @@ def score_kept_weights(run: RunDirectory, setup: Setup, reporter: Reporter) -> N
     reporter.write(events.TestStarted, split="test", images=len(pictures.labels))
     model, card = setup.learner.averaged, setup.card
     if setup.group.first:
-        model, card = load_weights(run.model_path)
-    model = model.to(setup.device)
+        card = read_weights(run.model_path, model)
     setup.group.copy_from_first(model.state_dict().values())
     logits, speed = setup.logits(model, pictures.images)
     if not setup.group.first:

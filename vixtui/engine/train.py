@@ -77,17 +77,30 @@ def train(
     _warm_up(setup, reporter, _TRIAL_SHARE * clock.left(config.recipe.seconds))
     keeper = Keeper(run, setup, clock, meter, reporter)
     try:
+        reason = _learn(setup, clock, keeper, wishes, reporter)
+        if reason is not None:
+            _finish(run, setup, clock, keeper, reason, reporter)
+    except DiskError as error:
+        raise keeper.last_words(error) from error
+
+
+def _learn(
+    setup: Setup, clock: RunClock, keeper: Keeper, wishes: Wishes, reporter: Reporter
+) -> str | None:
+    """Return why the training ended, or None when told to stop; all of it is saved."""
+    try:
         keeper.save_state()
-        if not _find_rate(setup, clock, keeper, wishes, reporter):
-            reporter.write(events.Stopped, step=0, epoch=0)
-            return
-        loop = Loop(setup, clock, keeper, wishes, reporter)
-        _train_and_test(run, setup, clock, keeper, loop, reporter)
+        if _find_rate(setup, clock, keeper, wishes, reporter):
+            reason = Loop(setup, clock, keeper, wishes, reporter).fit()
+            if reason is not None:
+                return reason
+            keeper.save_state()
     except (DataError, DoesNotFitError):
         keeper.save_state()
         raise
-    except DiskError as error:
-        raise keeper.last_words(error) from error
+    step = setup.state.step
+    reporter.write(events.Stopped, step=step, epoch=step // setup.epoch_steps)
+    return None
 
 
 def _find_rate(
@@ -118,19 +131,15 @@ def _find_rate(
     return True
 
 
-def _train_and_test(
+def _finish(
     run: RunDirectory,
     setup: Setup,
     clock: RunClock,
     keeper: Keeper,
-    loop: Loop,
+    reason: str,
     reporter: Reporter,
 ) -> None:
-    reason, seconds, state = loop.fit(), clock.elapsed(), setup.state
-    if reason is None:
-        keeper.save_state()
-        reporter.write(events.Stopped, step=state.step, epoch=state.step // setup.epoch_steps)
-        return
+    seconds, state = clock.elapsed(), setup.state
     energy = keeper.energy()
     score_kept_weights(run, setup, reporter)
     reporter.write(

@@ -59,15 +59,37 @@ def load_weights(path: Path) -> tuple[VisionXFormer, ModelCard]:
         WeightsError: when it cannot be trusted or understood.
     """
     card = check_weights(path)
-    _, announced = read_header(path)
     with torch.device("meta"):
-        expected = build(card.model).state_dict()
+        _compare(path, build(card.model))
+    model = build(card.model)
+    _read(path, model)
+    return model.eval(), card
+
+
+def read_weights(path: Path, model: VisionXFormer) -> ModelCard:
+    """Give a model the weights of a file, which take no memory of their own; return the card.
+
+    Raises:
+        UsageError: when there is no such file.
+        WeightsError: when it cannot be trusted, understood, or is of another model.
+    """
+    card = check_weights(path)
+    _compare(path, model)
+    _read(path, model)
+    return card
+
+
+def _compare(path: Path, model: VisionXFormer) -> None:
+    _, announced = read_header(path)
+    expected = model.state_dict()
     if set(announced) != set(expected):
         raise WeightsError("the tensors do not belong to the described model", where=path)
     for name, tensor in expected.items():
         if announced[name].shape != tuple(tensor.shape):
             raise WeightsError(f"wrong shape of {name}", where=path)
-    model = build(card.model)
+
+
+def _read(path: Path, model: VisionXFormer) -> None:
     try:
         # Read, not mapped: a mapped file would be resident beside the model.
         with safe_open(path, framework="pt", backend="pread") as file, torch.no_grad():
@@ -75,4 +97,3 @@ def load_weights(path: Path) -> tuple[VisionXFormer, ModelCard]:
                 tensor.copy_(file.get_tensor(name))
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"damaged: {error}", where=path) from error
-    return model.eval(), card
