@@ -40,7 +40,7 @@ def test_nothing_fits_exits_5_and_names_the_budget_needed(vixtui):
 
 
 def test_nothing_fits_names_the_pictures_that_would(vixtui):
-    described = ("recommend", "--budget", "800MB", "--images", "300", "--image-size")
+    described = ("recommend", "--budget", "620MB", "--images", "300", "--image-size")
     result = vixtui(*described, "512")
     assert result.code == 5
     size = result.err.partition("with --image-size ")[2].split(",")[0]
@@ -95,7 +95,7 @@ def test_questions_at_odds_with_themselves_are_one_line(vixtui, arguments, named
 
 
 def test_what_a_preset_needs_agrees_with_the_recommendation(vixtui):
-    described = ("--image-size", "96", "--budget", "850MB", "--json")
+    described = ("--image-size", "96", "--budget", "665MB", "--json")
     found = json.loads(vixtui("recommend", "--all", *described).out)["candidates"]
     plan = next(entry for entry in found if entry["preset"] == "vin:tiny")
     answer = json.loads(vixtui("recommend", "--for", "vin", *described).out)
