@@ -341,7 +341,7 @@ def test_the_command_trains_digits_in_two_processes() -> None:
 
 @needs_gloo
 def test_two_processes_begin_with_weights_and_find_a_rate() -> None:
-    finish(make_run(run_id="first", epochs=1))
+    finish(make_run(run_id="first", epochs=1, patch_size=1))
     tuned = train_two("tuned", "--init", "first", "--find-lr", "--epochs", "1")
     assert tuned.config().init is not None
     assert len(of(tuned, RateFound)) == 1

@@ -23,6 +23,9 @@ from vixtui.presets import preset
 from vixtui.runs.directory import RunDirectory
 from vixtui.runs.process import Engine, start_training
 
+# One process has them all, and trains the model once.
+pytestmark = pytest.mark.xdist_group("serve")
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunDirectory]:

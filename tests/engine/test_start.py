@@ -43,7 +43,7 @@ def said_by(program: str, *arguments: str) -> list[object]:
 
 
 def test_a_training_never_loads_the_compiler() -> None:
-    run = make_run(preset_name="hybrid-vip-rope:tiny", recompute="block", epochs=1)
+    run = make_run(preset_name="vip-rope:tiny", recompute="block", epochs=1)
     assert said_by(TRAINING, str(run.path)) == [0, False]
 
 
