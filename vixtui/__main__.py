@@ -17,8 +17,6 @@ COMPLETION_VARIABLE = "_VIXTUI_COMPLETE"
 
 def main() -> int:
     """Run the program with ``sys.argv``; return its exit code."""
-    # Most commands end before there is garbage, and looking for it takes a tenth of their time.
-    gc.set_threshold(100_000)
     _never_fail_to_encode()
     try:
         return _run(sys.argv[1:])
@@ -36,6 +34,8 @@ def _run(arguments: list[str]) -> int:
         from vixtui.cli.screens import start_screens
 
         return start_screens()
+    # Most commands end before there is garbage, and looking for it takes a tenth of their time.
+    gc.set_threshold(100_000)
     from vixtui.cli.app import run
     from vixtui.data.silence import end_when_silent
 

@@ -24,7 +24,7 @@ def model_and_twin() -> tuple[nn.Module, nn.Module]:
 def draw_gradients(model: nn.Module, seed: int) -> None:
     torch.manual_seed(seed)
     for index, parameter in enumerate(model.parameters()):
-        # One has none, as where a class is never seen.
+        # One has none: it must stay as it is.
         parameter.grad = torch.randn_like(parameter) if index != 2 else None
 
 

@@ -4,7 +4,7 @@ import itertools
 import json
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from vixtui.memory.figures import (
     UNIT_BYTES,
     PresetFigures,
     StepFigures,
+    Steps,
     curve,
     encode_head,
     encode_preset,
@@ -330,17 +331,24 @@ def test_a_folder_larger_than_memory_needs_no_more_memory_than_a_small_one() -> 
     assert large - small < 100_000 * 3 * 64 * 64 / 10
 
 
+def as_lists(steps: Steps) -> list[list[Any]]:
+    found: list[list[Any]] = json.loads(json.dumps([astuple(step) for step in steps]))
+    return found
+
+
 def test_file_is_read_back_as_written(tmp_path: Path) -> None:
     step = figures_of(4, 64, 100, peaks=((1, 2, 3, 4, 5, 6), (1, 7, 2, 8)), extra=(1, 2))
     ways = {Execution("cpu"): (step,), Execution("cuda", "bf16", "block"): (step, step)}
     entry = PresetFigures(model_options(preset("vit:tiny")), 512, ways)
     path = tmp_path / "figures.tsv"
-    lines = encode_preset("vit:tiny", entry)
-    path.write_text(encode_head("2.14.1", "abc") + lines)
+    path.write_text(encode_head("2.14.1", "abc") + encode_preset("vit:tiny", entry))
     found = read_figures(path)
     assert (found.torch, found.sources, list(found.presets)) == ("2.14.1", "abc", ["vit:tiny"])
-    assert encode_preset("vit:tiny", found.presets["vit:tiny"]) == lines
-    assert set(found.presets["vit:tiny"].executions) == set(ways)
+    assert found.presets["vit:tiny"].options == entry.options
+    read = found.presets["vit:tiny"].executions
+    assert list(read) == list(ways)
+    for way, steps in ways.items():
+        assert as_lists(read[way]) == as_lists(steps)
 
 
 def test_a_way_that_differs_for_performers_alone_is_known_for_all() -> None:

@@ -62,3 +62,29 @@ def test_nothing_but_the_input_is_kept_until_it_is_needed() -> None:
     assert torch.allclose(x.grad, x.detach().exp().cos() * x.detach().exp())
     assert len(hidden) == 2  # once more, however much of it was needed
     assert hidden[1]() is None
+
+
+def test_an_input_changed_in_place_is_noticed() -> None:
+    x = torch.randn(4, requires_grad=True)
+    inner = 1 * x
+    y = recomputed(lambda value: value.exp().sin(), inner, draws=False)
+    with torch.no_grad():
+        inner += 1
+    with pytest.raises(RuntimeError, match="changed in place"):
+        y.sum().backward()
+
+
+def test_a_second_computation_that_keeps_less_is_noticed() -> None:
+    x, calls = torch.randn(4, requires_grad=True), iter((True, False))
+    y = recomputed(lambda value: value.exp().sin() if next(calls) else value + 1, x, draws=False)
+    with pytest.raises(RuntimeError, match="kept less"):
+        y.sum().backward()
+
+
+def test_a_graph_that_is_kept_gives_the_same_gradient_again() -> None:
+    x = torch.randn(4, requires_grad=True)
+    y = recomputed(lambda value: torch.stack((value.exp(), value.sin())), x, draws=False)
+    for _ in range(2):
+        x.grad = None
+        y[1].sum().backward(retain_graph=True)
+        assert torch.equal(x.grad, x.detach().cos())

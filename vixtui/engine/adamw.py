@@ -83,7 +83,7 @@ class AdamW:
             RuntimeError: when one does not fit.
         """
         for name, value in self.tensors():
-            value.copy_(tensors[name])
+            value.copy_(tensors[name].view_as(value))
 
 
 def _decays(name: str, parameter: Tensor) -> bool:

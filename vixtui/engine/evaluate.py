@@ -140,7 +140,7 @@ def _by_class(confusion: Tensor, classes: tuple[str, ...]) -> list[dict[str, Any
 def _calibration(probabilities: Tensor, labels: Tensor, bins: int) -> list[dict[str, float]]:
     """Return confidence and accuracy of the pictures in each of equally wide `bins`, if any."""
     confidence, guess = probabilities.max(1)
-    place = (confidence * bins).long().clamp_max(bins - 1)
+    place = (confidence * bins).ceil().long().sub(1).clamp(0, bins - 1)
     rows = []
     for index in range(bins):
         inside = place == index

@@ -71,7 +71,8 @@ def read_weights(path: Path, model: VisionXFormer) -> ModelCard:
 
     Raises:
         UsageError: when there is no such file.
-        WeightsError: when it cannot be trusted, understood, or is of another model.
+        WeightsError: when it cannot be trusted or understood, or has other tensors; the model may
+            have some of them then.
     """
     card = check_weights(path)
     _compare(path, model)

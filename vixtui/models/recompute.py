@@ -14,11 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
-from torch.utils.checkpoint import get_device_states, set_device_states
 
 
 def recomputed(function: Callable[[Tensor], Tensor], x: Tensor, *, draws: bool) -> Tensor:
-    """Return ``function(x)``, keeping of it nothing but `x`; for one backward pass.
+    """Return ``function(x)``, keeping of it nothing but `x`.
+
+    The backward pass raises a RuntimeError if `x` was changed in place, or if `function` keeps less
+    than the first time.
 
     Args:
         function: does the same when it is called again.
@@ -38,7 +40,7 @@ class _Again:
     """What a first computation would have kept, by number; computed at the first question."""
 
     def __init__(self, function: Callable[[Tensor], Tensor], x: Tensor, draws: bool) -> None:
-        self._function, self._x = function, x
+        self._function, self._x, self._version = function, x, x._version
         self._tensors: dict[int, Tensor] = {}
         self._count = 0
         kind = x.device.type
@@ -48,7 +50,7 @@ class _Again:
             dtype=torch.get_autocast_dtype(kind),
             enabled=torch.is_autocast_enabled(kind),
         )
-        self._random = (torch.get_rng_state(), *get_device_states(x)) if draws else None
+        self._random = _random_states(x.device) if draws else None
 
     def number(self, _: Tensor) -> int:
         self._count += 1
@@ -56,13 +58,17 @@ class _Again:
 
     def tensor(self, number: int) -> Tensor:
         if number not in self._tensors:
-            self._compute()
+            self._tensors = dict(enumerate(self._compute()))
         return self._tensors.pop(number)
 
-    def _compute(self) -> None:
+    def _compute(self) -> list[Tensor]:
+        if self._x._version != self._version:
+            raise RuntimeError("what is to be computed again was changed in place")
+        found: list[Tensor] = []
+
         def keep(tensor: Tensor) -> Any:
-            self._tensors[len(self._tensors)] = tensor.detach()
-            if len(self._tensors) == self._count:
+            found.append(tensor.detach())
+            if len(found) == self._count:
                 raise _AllComputed
 
         try:
@@ -74,16 +80,36 @@ class _Again:
             ):
                 self._function(self._x)
         except _AllComputed:
-            pass
+            return found
+        raise RuntimeError("computing again kept less than the first time")
 
     @contextmanager
     def _same_draws(self) -> Iterator[None]:
         if self._random is None:
             yield
             return
-        state, devices, states = self._random
-        kind = self._x.device.type
-        with torch.random.fork_rng(devices, device_type=kind):
-            torch.set_rng_state(state)
-            set_device_states(devices, states, device_type=kind)
+        device = self._x.device
+        before = _random_states(device)
+        _set_random_states(device, self._random)
+        try:
             yield
+        finally:
+            _set_random_states(device, before)
+
+
+def _random_states(device: torch.device) -> tuple[Tensor, ...]:
+    """Return the states of torch's generators, of the CPU and of another device."""
+    if device.type == "cpu":
+        return (torch.get_rng_state(),)
+    own = torch.get_device_module(device).get_rng_state(*_which(device))
+    return torch.get_rng_state(), own
+
+
+def _set_random_states(device: torch.device, states: tuple[Tensor, ...]) -> None:
+    torch.set_rng_state(states[0])
+    if device.type != "cpu":
+        torch.get_device_module(device).set_rng_state(states[1], *_which(device))
+
+
+def _which(device: torch.device) -> tuple[torch.device, ...]:
+    return () if device.type == "mps" else (device,)  # there is one
