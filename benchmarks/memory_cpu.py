@@ -25,6 +25,7 @@ from statistics import median
 from typing import get_args
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "engine"))
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler logs every start and stop
 
 import torch
 from profiled_step import config_of, real_peak_bytes
