@@ -26,8 +26,10 @@ class AdamW:
 
     def __init__(self, model: nn.Module, weight_decay: float) -> None:
         self._parameters = dict(model.named_parameters())
-        decayed = {name for name, parameter in self._parameters.items() if _decays(name, parameter)}
-        kept = self._parameters.keys() - decayed
+        decayed: list[str] = []
+        kept: list[str] = []
+        for name, parameter in self._parameters.items():
+            (decayed if _decays(name, parameter) else kept).append(name)
         self._groups = (decayed, weight_decay), (kept, 0.0)
         self._state = {
             name: {
@@ -48,9 +50,9 @@ class AdamW:
         """Change every weight that has a gradient, at the learning rate `lr`."""
         for names, weight_decay in self._groups:
             learning = [
-                (parameter, parameter.grad, self._state[name])
-                for name, parameter in self._parameters.items()
-                if name in names and parameter.grad is not None
+                (self._parameters[name], gradient, self._state[name])
+                for name in names
+                if (gradient := self._parameters[name].grad) is not None
             ]
             adamw(
                 [parameter for parameter, _, _ in learning],
