@@ -22,7 +22,7 @@ import short_of_memory
 from vixtui.data import store
 from vixtui.data.split import Item
 from vixtui.engine import agent, loop, state, storage
-from vixtui.engine.__main__ import main
+from vixtui.engine.__main__ import end, main
 from vixtui.engine.learner import Learner, Sums
 from vixtui.errors import DiskError
 from vixtui.runs.config import DataConfig
@@ -125,4 +125,4 @@ if __name__ == "__main__":
         work(chosen, place, Path(sys.argv[2]))
     else:
         lead(chosen, place)
-    sys.exit(main())
+    end(main())

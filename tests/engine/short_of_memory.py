@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from vixtui.engine import learner
-from vixtui.engine.__main__ import main
+from vixtui.engine.__main__ import end, main
 
 WORDS = (
     "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: "
@@ -44,4 +44,4 @@ def run_short(first_step: int, most: int) -> None:
 
 if __name__ == "__main__":
     run_short(int(sys.argv.pop(1)), int(sys.argv.pop(1)))
-    sys.exit(main())
+    end(main())

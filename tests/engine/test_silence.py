@@ -19,11 +19,10 @@ from vixtui.runs.events import Failed
 from vixtui.runs.weights import ModelCard, Preprocessing
 
 ENGINE = """
-import sys
 from vixtui.data import silence
-from vixtui.engine.__main__ import main
+from vixtui.engine.__main__ import end, main
 silence._SECONDS = 1
-sys.exit(main())
+end(main())
 """
 WORDS = "not read within 1 seconds"
 

@@ -194,8 +194,7 @@ def _work(run: RunDirectory) -> NoReturn:
     failure = _failure_of(lambda: _train_with_others(run), run)
     if failure is not None:
         agent.name_failure(failure)
-    # Tidying up the threads of the connections can fail when others tidy up, too.
-    os._exit(failure.exit_code if failure else ExitCode.OK)
+    end(failure.exit_code if failure else ExitCode.OK)
 
 
 def _train_with_others(run: RunDirectory) -> None:
@@ -267,10 +266,17 @@ def _explain(error: Exception, run: RunDirectory) -> VixtuiError:
     )
 
 
-if __name__ == "__main__":
-    exit_code = main()
+def end(exit_code: int) -> NoReturn:
+    """End this process at once: all that matters is written.
+
+    Else torch's libraries tidy up for a second, for which they load 130 MB of themselves, and the
+    threads of connections to other processes can abort it.
+    """
     with suppress(OSError):  # nobody listens any more
         sys.stdout.flush()
         sys.stderr.flush()
-    # Else torch's libraries tidy up for a second, for which they load 130 MB of themselves.
     os._exit(exit_code)
+
+
+if __name__ == "__main__":
+    end(main())
