@@ -211,6 +211,16 @@ def test_redrawn_features_are_those_of_the_saved_weights() -> None:
     assert all(not torch.equal(first[key], second[key]) for key in projections)
 
 
+def test_a_run_of_too_few_epochs_learns_from_whole_pictures() -> None:
+    options = {"epochs": 1, "erase": 0.0}
+    few = make_run(run_id="few", cutmix=0.9, fewest_mixed_epochs=2, **options)
+    enough = make_run(run_id="enough", cutmix=0.9, fewest_mixed_epochs=1, **options)
+    plain = make_run(run_id="plain", cutmix=0.0, **options)
+    for run in (few, enough, plain):
+        finish(run)
+    assert digest(few.model_path) == digest(plain.model_path) != digest(enough.model_path)
+
+
 def test_a_stop_sent_while_the_engine_starts_is_obeyed() -> None:
     run = make_run(epochs=200)
     process = start_training(run)
@@ -240,7 +250,9 @@ def test_time_limit_ends_on_time_with_the_schedule_done() -> None:
     assert finished.seconds == pytest.approx(seconds, abs=0.5 + 2 * longest_silence)
     trained = of(events, Validated)[-1].t - of(events, RunStarted)[0].t
     assert trained < finished.seconds
-    assert steps[-1].lr < 0.05 * max(step.lr for step in steps)
+    highest = max(step.lr for step in steps)
+    assert steps[0].lr < 0.9 * highest  # getting ready is no part of the schedule
+    assert steps[-1].lr < 0.05 * highest
 
 
 def test_a_run_whose_time_is_over_before_it_begins_does_one_whole_update_and_says_so() -> None:

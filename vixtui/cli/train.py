@@ -266,10 +266,9 @@ def train(
     overrides: dict[str, Any] = {
         option: value for option, value in given.items() if value is not None
     }
-    recipe_of = partial(
-        default_recipe, source, epochs=epochs, seconds=seconds, augmentation=augment, **overrides
+    recipe = default_recipe(
+        source, epochs=epochs, seconds=seconds, augmentation=augment, **overrides
     )
-    recipe = recipe_of()
     machine = probe(device)
     memory = resolve_budget(machine, budget, None if device == "auto" else device)
     if processes > 1:
@@ -287,7 +286,6 @@ def train(
     if origin is not None and preset is not None:
         changes = (*origin.changes(preset, question.task), *changes)
     choice = _choose(preset, question, machine, changes)
-    recipe = recipe_of(seconds_per_epoch=choice.seconds_per_epoch)
     if origin is not None:
         origin.check(choice.model)
         narrate.note(f"begins with {origin.told(choice.model, source.classes)}")

@@ -51,7 +51,9 @@ class Loop:
         """Return why the training ended, or None when told to stop."""
         state, batch, epoch_steps = self._state, self._setup.batch, self._setup.epoch_steps
         first_step = state.step
-        self._say_if_late()
+        if not first_step:
+            state.began_seconds = self._clock.elapsed()
+            self._say_if_late()
         while (reason := self._end(progress := self._progress())) is None:
             epoch, index = divmod(state.step, epoch_steps)
             if not self._obey():
@@ -83,8 +85,8 @@ class Loop:
         return None
 
     def _say_if_late(self) -> None:
-        seconds, ready = self._recipe.seconds, self._clock.elapsed()
-        if seconds is None or self._state.step or ready < seconds / 2:
+        seconds, ready = self._recipe.seconds, self._state.began_seconds
+        if seconds is None or ready < seconds / 2:
             return
         left = "nothing is left, one update is done" if ready >= seconds else "give more time"
         self._reporter.warn(
@@ -99,7 +101,9 @@ class Loop:
         # The last step begins when there is time for it and for the validation after it.
         validation = self._validation_seconds or self._expected_validation_seconds()
         reserve = 1.2 * validation + self._step_seconds + 0.1
-        mine = self._clock.elapsed() / max(1e-3, recipe.seconds - reserve)
+        began = self._state.began_seconds
+        whole = recipe.seconds - reserve - began
+        mine = (self._clock.elapsed() - began) / whole if whole > 0 else 1.0
         return self._setup.group.decide(min(1.0, mine))
 
     def _expected_validation_seconds(self) -> float:
@@ -121,7 +125,8 @@ class Loop:
 
     def _step(self, chosen: torch.Tensor, following: torch.Tensor, progress: float) -> None:
         recipe, state, started = self._recipe, self._state, time.perf_counter()
-        self._setup.learner.mixing = progress < recipe.mix_until
+        enough = state.expected_epochs >= recipe.fewest_mixed_epochs
+        self._setup.learner.mixing = enough and progress < recipe.mix_until
         update = self._rescue.accumulate(chosen, following)
         if update is None:
             state.step += 1

@@ -23,6 +23,7 @@ from vixtui.engine.seeding import balanced_order, epoch_order
 from vixtui.engine.state import TrainState, load_state
 from vixtui.engine.transfer import take_over
 from vixtui.engine.weights import card_of
+from vixtui.engine.whitening import whiten
 from vixtui.errors import DataError
 from vixtui.hardware.host import usable_cores
 from vixtui.models.config import Recompute
@@ -89,8 +90,8 @@ class Setup:
         self.epoch_steps = len(pictures.train.labels) // self.batch
         self.card = card_of(config, preprocessing)
         self.resumed = bool(group.decide(run.state_path.exists()))
-        if config.init and not self.resumed:
-            self._begin_with_weights()
+        if not self.resumed:
+            self._begin()
         self.state = (
             load_state(run.state_path, self.learner)
             if self.resumed
@@ -105,19 +106,25 @@ class Setup:
         micro_batch, recompute = self.state.micro_batch, self.state.recompute
         return (micro_batch, recompute) if micro_batch and recompute else None
 
-    def _begin_with_weights(self) -> None:
-        """Take the weights of another training over; the first process reads them for all."""
+    def _begin(self) -> None:
+        """Begin with weights of another training, or with filters made of the pictures.
+
+        The first process does it for all.
+        """
         model = self.learner.model
         if self.group.first:
-            take_over(model, self.config)
+            if self.config.init:
+                take_over(model, self.config)
+            else:
+                whiten(model, self.pictures.train.images, self._normalise)
         self.group.copy_from_first(model.state_dict().values())
         self.learner.averaged.load_state_dict(model.state_dict())
 
     def start_from(self, weights: Mapping[str, torch.Tensor] | None) -> None:
         """Forget all that was learned but `weights`; None are those of the beginning."""
         self.learner.start_from(weights)
-        if weights is None and self.config.init:
-            self._begin_with_weights()
+        if weights is None:
+            self._begin()
 
     def warm_up(self, trial_seconds: float) -> float:
         """Try an update and a validation within the budget; return seconds an update or 0.

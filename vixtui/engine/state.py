@@ -43,6 +43,8 @@ class TrainState:
         skipped, skipped_in_a_row: updates whose loss was no number or exploded.
         setbacks: returns to good weights, each at a lower rate.
         epoch_loss_sum, epoch_correct, epoch_images: sums over the current epoch so far.
+        began_seconds: training time used before the first update.
+        expected_epochs: of the whole run, as its first updates let expect; 0 before them.
         found_lr: peak learning rate found by a sweep; 0 without one.
         energy_joules: used so far; -1 when that of a part of it is unknown.
     """
@@ -65,6 +67,8 @@ class TrainState:
     epoch_loss_sum: float = 0.0
     epoch_correct: float = 0.0
     epoch_images: int = 0
+    began_seconds: float = 0.0
+    expected_epochs: float = 0.0
     found_lr: float = 0.0
     energy_joules: float = 0.0
 
@@ -222,6 +226,8 @@ def _is_sound(state: TrainState) -> bool:
         and state.precision in get_args(Precision)
         and state.recompute in (*get_args(Recompute), "")
         and 0 <= state.elapsed_seconds < inf
+        and 0 <= state.began_seconds < inf
+        and 0 <= state.expected_epochs < inf
         and 0 <= state.found_lr < inf
         and -1 <= state.energy_joules < inf
     )

@@ -74,7 +74,7 @@ def train(
     setup = Setup(run, config, pictures, device, reporter, group)
     if setup.resumed:
         clock.go_on_from(setup.state.elapsed_seconds)
-    _warm_up(setup, reporter, _TRIAL_SHARE * clock.left(config.recipe.seconds))
+    _warm_up(setup, reporter, clock)
     keeper = Keeper(run, setup, clock, meter, reporter)
     try:
         reason = _learn(setup, clock, keeper, wishes, reporter)
@@ -181,8 +181,13 @@ def _load_pictures(
     return pictures
 
 
-def _warm_up(setup: Setup, reporter: Reporter, trial_seconds: float) -> None:
-    seconds, recipe = setup.warm_up(trial_seconds), setup.config.recipe
+def _warm_up(setup: Setup, reporter: Reporter, clock: RunClock) -> None:
+    recipe = setup.config.recipe
+    seconds = setup.warm_up(_TRIAL_SHARE * clock.left(recipe.seconds))
+    if seconds:  # of a new run
+        epoch_seconds = setup.epoch_steps * seconds
+        expected = recipe.epochs or clock.left(recipe.seconds) / epoch_seconds
+        setup.state.expected_epochs = setup.group.decide(expected)
     reporter.write(
         events.ModelBuilt,
         parameters=sum(parameter.numel() for parameter in setup.learner.model.parameters()),

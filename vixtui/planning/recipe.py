@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import inf
 from types import MappingProxyType
 from typing import Any
 
@@ -54,7 +53,6 @@ def default_recipe(
     *,
     epochs: int | None = None,
     seconds: float | None = None,
-    seconds_per_epoch: float | None = None,
     augmentation: Augmentation | None = None,
     **overrides: Any,
 ) -> Recipe:
@@ -63,8 +61,8 @@ def default_recipe(
     Args:
         source: the pictures; tiny ones are only shifted and mirrored.
         epochs, seconds: the limit; without either, `default_seconds`.
-        seconds_per_epoch: predicted; in a few epochs, whole pictures teach more than mixed ones.
-        augmentation: a level, whole, however few the epochs; else `suggested_augmentation`.
+        augmentation: a level, whole, however few the epochs; else `suggested_augmentation`, without
+            its mixing where there are a few.
         overrides: any other field of `Recipe`.
 
     Raises:
@@ -75,9 +73,8 @@ def default_recipe(
     side = min(source.image_height, source.image_width)
     level = augmentation or suggested_augmentation(side, epochs=epochs, seconds=seconds)
     amounts: dict[str, Any] = dict(_LEVELS[level])
-    expected = seconds / seconds_per_epoch if seconds and seconds_per_epoch else epochs or inf
-    if augmentation is None and level == "light" and expected < _FEWEST_MIXED_EPOCHS:
-        amounts["cutmix"] = 0.0
+    if augmentation is None and not overrides.keys() & {"mixup", "cutmix"}:
+        amounts["fewest_mixed_epochs"] = _FEWEST_MIXED_EPOCHS
     if level == "light" and side < _SMALLEST_COLOURED_SIDE:
         amounts |= {"color_jitter": 0.0, "erase": 0.0, "cutmix": 0.0}
     chosen = amounts | overrides

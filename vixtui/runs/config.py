@@ -73,6 +73,8 @@ class Recipe:
         trivial: probability of one random operation on a picture (TrivialAugment).
         mixup, cutmix: probability that a picture is blended with another, or gets a box of it.
         mix_until: fraction of the run after which no picture is mixed: it ends on whole ones.
+        fewest_mixed_epochs: a run of fewer, as the engine expects after its first updates, mixes no
+            pictures.
         balance: what makes up for classes of different size: ``loss`` weighs each by its rarity,
             ``sampling`` shows all equally often.
         patience: stop after so many epochs without a validation top-1 better by more than its
@@ -101,6 +103,7 @@ class Recipe:
     mixup: float = 0.0
     cutmix: float = 0.0
     mix_until: float = 0.9
+    fewest_mixed_epochs: int = 0
     balance: Balance = "off"
     patience: int = 0
     redraw_features: int = 0

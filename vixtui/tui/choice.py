@@ -88,11 +88,7 @@ def launch(outlook: Outlook, candidate: Candidate) -> tuple[RunDirectory, subpro
     from vixtui.planning.start import prepare_run
     from vixtui.runs.process import start_training
 
-    recipe = default_recipe(
-        outlook.source,
-        seconds=outlook.wish.seconds,
-        seconds_per_epoch=candidate.seconds_per_epoch,
-    )
+    recipe = default_recipe(outlook.source, seconds=outlook.wish.seconds)
     run = prepare_run(outlook.source, candidate, outlook.budget, recipe)
     return run, start_training(run)
 

@@ -1,0 +1,109 @@
+"""First filters made of the training pictures: outputs alike in strength and not in content."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vixtui.engine.inputs import Normalise
+from vixtui.engine.whitening import whiten
+from vixtui.models.vision_xformer import VisionXFormer, build
+from vixtui.presets import preset
+from vixtui.runs.weights import Preprocessing
+
+
+def smooth_pictures(count: int, *, channels: int = 3, side: int = 32) -> Tensor:
+    """Return pictures whose neighbouring pixels and channels are alike, as in photographs."""
+    chance = torch.Generator().manual_seed(0)
+    coarse = torch.rand(count, channels, side // 4, side // 4, generator=chance)
+    coarse = coarse + 2 * coarse.mean(1, keepdim=True)
+    fine = F.interpolate(coarse, (side, side), mode="bicubic") / 3
+    fine += 0.02 * torch.randn(fine.shape, generator=chance)
+    return (255 * fine.clamp(0, 1)).to(torch.uint8)
+
+
+def normalised(pictures: Tensor) -> tuple[Normalise, Tensor]:
+    pixels = pictures.double() / 255
+    preprocessing = Preprocessing(
+        mean=tuple(pixels.mean((0, 2, 3)).tolist()), std=tuple(pixels.std((0, 2, 3)).tolist())
+    )
+    normalise = Normalise(preprocessing, torch.device("cpu"))
+    return normalise, normalise.pixels(pictures)
+
+
+def new_model(name: str, *, channels: int = 3, side: int = 32) -> VisionXFormer:
+    torch.manual_seed(0)
+    return build(
+        preset(name).model_config(
+            image_height=side, image_width=side, in_channels=channels, num_classes=4
+        )
+    )
+
+
+def first_filters(model: VisionXFormer) -> Tensor:
+    return next(model.stages[0].embedding.parameters()).detach()
+
+
+def test_what_the_strong_filters_give_is_uncorrelated_and_equally_strong() -> None:
+    pictures = smooth_pictures(64)
+    normalise, inputs = normalised(pictures)
+    model = new_model("hybrid-fnet:tiny")
+    before = F.conv2d(inputs, first_filters(model))
+    whiten(model, pictures, normalise)
+    after = F.conv2d(inputs, first_filters(model))
+
+    def correlation(outputs: Tensor) -> Tensor:
+        strongest = outputs.transpose(0, 1).flatten(1)[:5]
+        return (torch.corrcoef(strongest) - torch.eye(5)).abs().max()
+
+    assert correlation(before) > 0.7
+    assert correlation(after) < 0.2
+    strengths = after.std((0, 2, 3))[:5]
+    assert strengths.max() < 1.3 * strengths.min()
+    mean_variances = [outputs.var((0, 2, 3)).mean().item() for outputs in (before, after)]
+    assert mean_variances[1] == pytest.approx(mean_variances[0], rel=0.5)
+
+
+def test_each_filter_has_its_negative_and_the_rest_stay_random() -> None:
+    pictures = smooth_pictures(16, channels=1)
+    model = new_model("hybrid-fnet:tiny", channels=1)
+    before = first_filters(model).clone()
+    whiten(model, pictures, normalised(pictures)[0])
+    after = first_filters(model)
+    assert torch.equal(after[:9], -after[9:18])
+    assert torch.equal(after[18:], before[18:])
+
+
+@pytest.mark.parametrize("name", ["vit:tiny", "cvt:tiny", "cct:tiny", "vit:paper", "levit:tiny"])
+@pytest.mark.parametrize(("channels", "side"), [(1, 8), (3, 32)])
+def test_every_embedding_begins_with_finite_filters_of_the_pictures(
+    name: str, channels: int, side: int
+) -> None:
+    pictures = smooth_pictures(3, channels=channels, side=side)
+    model = new_model(name, channels=channels, side=side)
+    before = first_filters(model).clone()
+    whiten(model, pictures, normalised(pictures)[0])
+    after = first_filters(model)
+    assert after.isfinite().all()
+    assert not torch.equal(after, before)
+
+
+@pytest.mark.parametrize("value", [0, 128])
+def test_pictures_of_one_colour_give_finite_filters(value: int) -> None:
+    pictures = torch.full((5, 3, 32, 32), value, dtype=torch.uint8)
+    normalise = Normalise(
+        Preprocessing(mean=(value / 255,) * 3, std=(1e-3,) * 3), torch.device("cpu")
+    )
+    model = new_model("hybrid-fnet:tiny")
+    whiten(model, pictures, normalise)
+    assert first_filters(model).isfinite().all()
+
+
+def test_filters_of_very_large_patches_stay_as_they_are() -> None:
+    pictures = smooth_pictures(2, side=256)
+    model = new_model("vit:tiny", side=256)
+    before = first_filters(model).clone()
+    whiten(model, pictures, normalised(pictures)[0])
+    assert torch.equal(first_filters(model), before)
