@@ -159,6 +159,19 @@ async def test_a_folder_is_typed_with_tab(make_app, until, shown, tmp_path) -> N
         assert pilot.app.screen.wish.source == str(tmp_path / "pictures")
 
 
+async def test_a_folder_typed_without_going_to_its_line_is_chosen(
+    make_app, until, shown, tmp_path
+) -> None:
+    (tmp_path / "pictures").mkdir()
+    async with make_app().run_test(size=(80, 24)) as pilot:
+        await ready(pilot, until)
+        await pilot.press("d")
+        await until(pilot, lambda: pilot.app.screen.is_modal)
+        await pilot.press(*str(tmp_path / "pictures"), "enter")
+        await until(pilot, lambda: "on pictures for 5:00" in shown(pilot))
+        assert pilot.app.screen.wish.source == str(tmp_path / "pictures")
+
+
 async def test_a_second_training_asks_first(make_app, until, shown, monkeypatch) -> None:
     monkeypatch.setenv("FAKE_STEP_SECONDS", "0.05")
     monkeypatch.setenv("FAKE_EPOCHS", "100000")

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -57,6 +57,15 @@ class DataDialog(ModalScreen[str | None]):
         """Show the present folder."""
         if self._source not in BUILT_IN:
             self.query_one(PathInput).show_path(Path(self._source))
+
+    def on_key(self, event: events.Key) -> None:
+        """Let a path that is typed go into its line, wherever the focus is."""
+        line = self.query_one(PathInput)
+        if event.character and event.is_printable and self.focused is not line:
+            event.stop()
+            line.focus()
+            line.value = event.character
+            line.cursor_position = 1
 
     @on(OptionList.OptionSelected)
     def _built_in(self, event: OptionList.OptionSelected) -> None:
