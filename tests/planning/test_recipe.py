@@ -5,9 +5,11 @@ from dataclasses import replace
 import pytest
 
 from vixtui.data.sources import open_source
-from vixtui.planning.recipe import default_recipe, suggested_augmentation
+from vixtui.planning.recipe import default_recipe, suggested_augmentation, suggested_lr
+from vixtui.presets import preset
 
 TINY = open_source("digits")
+SIDES = {"image_height": 32, "image_width": 32, "in_channels": 3, "num_classes": 10}
 PHOTOS = replace(TINY, image_height=64, image_width=64, in_channels=3)
 
 
@@ -48,3 +50,9 @@ def test_a_few_epochs_are_for_whole_pictures_unless_the_user_says_otherwise(limi
     assert default_recipe(PHOTOS, **limit).fewest_mixed_epochs > 20
     assert default_recipe(PHOTOS, **limit, cutmix=0.2).fewest_mixed_epochs == 0
     assert default_recipe(PHOTOS, **limit, augmentation="light").fewest_mixed_epochs == 0
+
+
+def test_a_wider_model_learns_at_a_smaller_rate() -> None:
+    names = ["levit:tiny", "hybrid-vit:tiny", "hybrid-vit:small", "levit:small", "vit:base"]
+    rates = [suggested_lr(preset(name).model_config(**SIDES)) for name in names]
+    assert rates == pytest.approx([3e-3, 3e-3, 2e-3, 1.5e-3, 1e-3])

@@ -208,7 +208,7 @@ def train(
     from vixtui.errors import UsageError
     from vixtui.hardware.probe import probe
     from vixtui.planning.budget import resolve_budget
-    from vixtui.planning.recipe import default_recipe
+    from vixtui.planning.recipe import default_recipe, suggested_lr
     from vixtui.planning.start import decide_run, task_of
     from vixtui.planning.types import Question
     from vixtui.runs.directory import create_run
@@ -286,6 +286,8 @@ def train(
     if origin is not None and preset is not None:
         changes = (*origin.changes(preset, question.task), *changes)
     choice = _choose(preset, question, machine, changes)
+    if lr is None:
+        recipe = replace(recipe, lr=suggested_lr(choice.model))
     if origin is not None:
         origin.check(choice.model)
         narrate.note(f"begins with {origin.told(choice.model, source.classes)}")

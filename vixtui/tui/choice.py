@@ -84,11 +84,13 @@ def launch(outlook: Outlook, candidate: Candidate) -> tuple[RunDirectory, subpro
     Raises:
         VixtuiError: when the run cannot be written or started.
     """
-    from vixtui.planning.recipe import default_recipe
+    from vixtui.planning.recipe import default_recipe, suggested_lr
     from vixtui.planning.start import prepare_run
     from vixtui.runs.process import start_training
 
-    recipe = default_recipe(outlook.source, seconds=outlook.wish.seconds)
+    recipe = default_recipe(
+        outlook.source, seconds=outlook.wish.seconds, lr=suggested_lr(candidate.model)
+    )
     run = prepare_run(outlook.source, candidate, outlook.budget, recipe)
     return run, start_training(run)
 
