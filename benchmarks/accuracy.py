@@ -1,6 +1,6 @@
 """What each preset reaches in 100 s on one thread, from 2,000 CIFAR-10 pictures.
 
-    python benchmarks/accuracy.py DIR [--write] [PRESET …]
+    python benchmarks/accuracy.py DIR [PRESET …] [--write]
 
 DIR holds CIFAR-10 as train/CLASS/*.jpg and test/CLASS/*.jpg. 200 training pictures a class are
 drawn by seed; all test pictures are tested. ``--write`` puts the results into

@@ -116,7 +116,8 @@ class Setup:
             if self.config.init:
                 take_over(model, self.config)
             else:
-                whiten(model, self.pictures.train.images, self._normalise)
+                with large_blocks_mapped():
+                    whiten(model, self.pictures.train.images, self._normalise)
         self.group.copy_from_first(model.state_dict().values())
         self.learner.averaged.load_state_dict(model.state_dict())
 

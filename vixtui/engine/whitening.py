@@ -19,20 +19,23 @@ from vixtui.data.tensors import Images
 from vixtui.engine.inputs import Normalise
 from vixtui.models.vision_xformer import VisionXFormer
 
-_SAMPLE, _READ_AT_ONCE = 256, 4
+_SAMPLE, _READ_AT_ONCE = 256, 16
+_VALUES_AT_ONCE = 2**18
 # Larger ones would take longer than they save.
 _LARGEST = 1024
-# Beside a variance of 1 a pixel: what varies less is noise, and not made as strong as the rest.
+# Beside a variance of 1 a pixel: what varies less is weighed down, as noise.
 _NOISE = 0.1
+# What varies even less, as colour in grey pictures, would give filters that are always 0.
+_NOTHING = 1e-3
 
 
 @torch.no_grad()
 def whiten(model: VisionXFormer, images: Images, normalise: Normalise) -> None:
     """Replace the first filters of a new model by eigenvectors of patches of its pictures.
 
-    Each is scaled by its eigenvalue, λ: 1 / √(λ + `_NOISE`), all of them so that the variance of
-    what comes out, taken over all filters, is that of random ones. Those come first that matter
-    most, then their negatives, which an activation after them tells apart; any others stay random.
+    Each is scaled by its eigenvalue, λ: 1 / √(λ + `_NOISE`), all of them so that the mean variance
+    of what comes out is that of random ones. Those come first that matter most, then their
+    negatives, which an activation after them tells apart; any others stay random.
 
     Args:
         model: on any device.
@@ -48,13 +51,15 @@ def whiten(model: VisionXFormer, images: Images, normalise: Normalise) -> None:
     if size > _LARGEST:
         return
     variances, directions = torch.linalg.eigh(_covariance(images, normalise, size))
-    variances = variances.clamp_min(0).flip(0)
-    kept = variances / (variances + _NOISE)
-    whitening = directions.T.flip(0) / (variances + _NOISE).sqrt()[:, None]
     of_random_ones = filters.var().item() * variances.sum()
-    whitening *= (of_random_ones / kept.mean().clamp_min(1e-9)).sqrt()
-    chosen = torch.cat([whitening, -whitening])[: len(filters)]
-    filters[: len(chosen)] = chosen.to(filters)
+    strongest = variances.argsort(descending=True)[: len(filters)]
+    strongest = strongest[variances[strongest] > _NOTHING]
+    variances, directions = variances[strongest], directions.T[strongest]
+    whitening = directions / (variances + _NOISE).sqrt()[:, None]
+    whitening = torch.cat([whitening, -whitening])[: len(filters)]
+    variances = variances.repeat(2)[: len(filters)]
+    whitening *= (of_random_ones / (variances / (variances + _NOISE)).mean()).sqrt()
+    filters[: len(whitening)] = whitening.float().to(filters.device)
 
 
 def _covariance(images: Images, normalise: Normalise, size: int) -> Tensor:
@@ -62,10 +67,13 @@ def _covariance(images: Images, normalise: Normalise, size: int) -> Tensor:
     rows = torch.linspace(0, len(images) - 1, min(_SAMPLE, len(images))).long().unique()
     total, count = torch.zeros(size, size, dtype=torch.float64), 0
     for part in rows.split(_READ_AT_ONCE):
-        pictures = normalise.pixels(images[part]).cpu()
-        side = isqrt(size // pictures.shape[1])
-        patches = F.unfold(pictures, side, padding=side // 2, stride=side)  # (b, n, patches)
-        patches = patches.transpose(0, 1).flatten(1).double()  # (n, all patches)
-        total += patches @ patches.T
-        count += patches.shape[1]
+        some = images[part]
+        channels, height, width = some.shape[1:]
+        side = isqrt(size // channels)
+        for few in some.split(max(1, _VALUES_AT_ONCE // (channels * height * width))):
+            pictures = F.pad(normalise.pixels(few).cpu(), (0, -width % side, 0, -height % side))
+            patches = F.unfold(pictures, side, stride=side)  # (b, n, patches)
+            patches = patches.transpose(0, 1).flatten(1).double()  # (n, all patches)
+            total += patches @ patches.T
+            count += patches.shape[1]
     return total / count
