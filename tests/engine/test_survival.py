@@ -26,7 +26,8 @@ WAIT_SECONDS = 3600.0 if LONG else 600.0
 KILLS = 20
 SOME = {"epochs": 3, "ema": 0.95, "micro_batch": 24, "batch_size": 64, "mixup": 0.5}
 EVERYTHING = SOME | {
-    "epochs": 6, "cutmix": 0.5, "redraw_features": 5, "preset_name": "vip:tiny", "patience": 3,
+    "epochs": 6, "cutmix": 0.5, "fewest_mixed_epochs": 2, "redraw_features": 5,
+    "preset_name": "vip:tiny", "patience": 3,
 }  # fmt: skip
 
 

@@ -48,6 +48,7 @@ def test_larger_pictures_are_mixed_unless_the_user_says_otherwise() -> None:
 @pytest.mark.parametrize("limit", [{"epochs": 20}, {"seconds": 100.0}, {"seconds": 7200.0}])
 def test_a_few_epochs_are_for_whole_pictures_unless_the_user_says_otherwise(limit) -> None:
     assert default_recipe(PHOTOS, **limit).fewest_mixed_epochs > 20
+    assert default_recipe(PHOTOS, **limit, mixup=0.0).fewest_mixed_epochs > 20
     assert default_recipe(PHOTOS, **limit, cutmix=0.2).fewest_mixed_epochs == 0
     assert default_recipe(PHOTOS, **limit, augmentation="light").fewest_mixed_epochs == 0
 

@@ -167,7 +167,7 @@ async def test_a_folder_typed_without_going_to_its_line_is_chosen(
         await ready(pilot, until)
         await pilot.press("d")
         await until(pilot, lambda: pilot.app.screen.is_modal)
-        await pilot.press(*str(tmp_path / "pictures"), "enter")
+        await pilot.press("space", *str(tmp_path / "pictures"), "enter")
         await until(pilot, lambda: "on pictures for 5:00" in shown(pilot))
         assert pilot.app.screen.wish.source == str(tmp_path / "pictures")
 

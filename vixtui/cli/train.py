@@ -287,7 +287,8 @@ def train(
         changes = (*origin.changes(preset, question.task), *changes)
     choice = _choose(preset, question, machine, changes)
     if lr is None:
-        recipe = replace(recipe, lr=suggested_lr(choice.model))
+        rate = suggested_lr(choice.model)  # measured with new weights
+        recipe = replace(recipe, lr=min(rate, recipe.lr) if origin is not None else rate)
     if origin is not None:
         origin.check(choice.model)
         narrate.note(f"begins with {origin.told(choice.model, source.classes)}")

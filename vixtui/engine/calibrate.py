@@ -93,8 +93,8 @@ def _time(
     for index in range(_WARM_UP_RUNS + _TIMED_RUNS):
         before = time.perf_counter()
         run(precision)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        if device.type != "cpu":
+            torch.get_device_module(device).synchronize()
         after = time.perf_counter()
         if index >= _WARM_UP_RUNS or not durations:
             durations.append(after - before)

@@ -64,6 +64,8 @@ class Loop:
             self._step(chosen, following, progress)
             epoch_ended = index + 1 == epoch_steps
             if epoch_ended:
+                if self._recipe.seconds is not None and progress > 0:
+                    state.expected_epochs = (epoch + 1) / progress
                 self._end_epoch(epoch + 1)
             if self._keeper.state_due(epoch_ended=epoch_ended):
                 self._keeper.save_state()
@@ -125,8 +127,7 @@ class Loop:
 
     def _step(self, chosen: torch.Tensor, following: torch.Tensor, progress: float) -> None:
         recipe, state, started = self._recipe, self._state, time.perf_counter()
-        enough = state.expected_epochs >= recipe.fewest_mixed_epochs
-        self._setup.learner.mixing = enough and progress < recipe.mix_until
+        self._setup.learner.mixing = self._setup.mixes and progress < recipe.mix_until
         update = self._rescue.accumulate(chosen, following)
         if update is None:
             state.step += 1

@@ -106,6 +106,11 @@ class Setup:
         micro_batch, recompute = self.state.micro_batch, self.state.recompute
         return (micro_batch, recompute) if micro_batch and recompute else None
 
+    @property
+    def mixes(self) -> bool:
+        """Whether the run is expected to be long enough for mixed pictures."""
+        return self.state.expected_epochs >= self.config.recipe.fewest_mixed_epochs
+
     def _begin(self) -> None:
         """Begin with weights of another training, or with filters made of the pictures.
 

@@ -44,7 +44,7 @@ class TrainState:
         setbacks: returns to good weights, each at a lower rate.
         epoch_loss_sum, epoch_correct, epoch_images: sums over the current epoch so far.
         began_seconds: training time used before the first update.
-        expected_epochs: of the whole run, as its first updates let expect; 0 before them.
+        expected_epochs: of the whole run, by trial updates and, limited by time, the epochs so far.
         found_lr: peak learning rate found by a sweep; 0 without one.
         energy_joules: used so far; -1 when that of a part of it is unknown.
     """

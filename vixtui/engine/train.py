@@ -110,6 +110,7 @@ def _find_rate(
     state, recipe = setup.state, setup.config.recipe
     if not recipe.find_lr or state.found_lr or state.step:
         return True
+    setup.learner.mixing = setup.mixes
     sweep = sweep_rates(setup, wishes, _SWEEP_SHARE * clock.left(recipe.seconds))
     if sweep is None:
         return False

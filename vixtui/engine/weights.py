@@ -36,7 +36,7 @@ def card_of(config: RunConfig, preprocessing: Preprocessing) -> ModelCard:
 
 def _beginning(config: RunConfig) -> str:
     if config.init is None:
-        return "random weights"
+        return "scratch"
     return f"weights of {config.init.title} (sha256 {config.init.sha256}, under their own licence)"
 
 

@@ -73,8 +73,8 @@ class Recipe:
         trivial: probability of one random operation on a picture (TrivialAugment).
         mixup, cutmix: probability that a picture is blended with another, or gets a box of it.
         mix_until: fraction of the run after which no picture is mixed: it ends on whole ones.
-        fewest_mixed_epochs: a run of fewer, as the engine expects after its first updates, mixes no
-            pictures.
+        fewest_mixed_epochs: a run of fewer mixes no pictures; limited by time, while the engine
+            expects fewer.
         balance: what makes up for classes of different size: ``loss`` weighs each by its rarity,
             ``sampling`` shows all equally often.
         patience: stop after so many epochs without a validation top-1 better by more than its

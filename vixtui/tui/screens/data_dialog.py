@@ -61,7 +61,8 @@ class DataDialog(ModalScreen[str | None]):
     def on_key(self, event: events.Key) -> None:
         """Let a path that is typed go into its line, wherever the focus is."""
         line = self.query_one(PathInput)
-        if event.character and event.is_printable and self.focused is not line:
+        typed = event.is_printable and event.character != " "  # which opens a folder of the tree
+        if event.character and typed and self.focused is not line:
             event.stop()
             line.focus()
             line.value = event.character
