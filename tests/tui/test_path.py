@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+from textual import events
 
 from vixtui.runs.directory import list_runs
 from vixtui.tui import choice
@@ -159,15 +160,25 @@ async def test_a_folder_is_typed_with_tab(make_app, until, shown, tmp_path) -> N
         assert pilot.app.screen.wish.source == str(tmp_path / "pictures")
 
 
-async def test_a_folder_typed_without_going_to_its_line_is_chosen(
-    make_app, until, shown, tmp_path
+@pytest.mark.parametrize("way", ["typed", "typed at once", "pasted"])
+async def test_a_folder_named_without_going_to_its_line_is_chosen(
+    make_app, until, shown, tmp_path, way
 ) -> None:
     (tmp_path / "pictures").mkdir()
+    path = str(tmp_path / "pictures")
     async with make_app().run_test(size=(80, 24)) as pilot:
         await ready(pilot, until)
         await pilot.press("d")
         await until(pilot, lambda: pilot.app.screen.is_modal)
-        await pilot.press("space", *str(tmp_path / "pictures"), "enter")
+        if way == "typed":
+            await pilot.press("space", *path)
+        elif way == "typed at once":
+            for letter in path:
+                pilot.app.post_message(events.Key(letter, letter))
+        else:
+            pilot.app.post_message(events.Paste(path))
+        await until(pilot, lambda: pilot.app.screen.query_one(PathInput).value == path)
+        await pilot.press("enter")
         await until(pilot, lambda: "on pictures for 5:00" in shown(pilot))
         assert pilot.app.screen.wish.source == str(tmp_path / "pictures")
 

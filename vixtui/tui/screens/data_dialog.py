@@ -60,13 +60,23 @@ class DataDialog(ModalScreen[str | None]):
 
     def on_key(self, event: events.Key) -> None:
         """Let a path that is typed go into its line, wherever the focus is."""
-        line = self.query_one(PathInput)
-        typed = event.is_printable and event.character != " "  # which opens a folder of the tree
-        if event.character and typed and self.focused is not line:
+        # What is typed in the line stays there; a space opens a folder of the tree.
+        if event.character and event.is_printable and event.character != " ":
             event.stop()
-            line.focus()
-            line.value = event.character
-            line.cursor_position = 1
+            self._begin_path()
+            self.query_one(PathInput).insert_text_at_cursor(event.character)
+
+    def on_paste(self, event: events.Paste) -> None:
+        """Let a path that is pasted go into its line, wherever the focus is."""
+        event.stop()
+        self._begin_path()
+        self.query_one(PathInput).post_message(event)
+
+    def _begin_path(self) -> None:
+        line = self.query_one(PathInput)
+        if self.focused is not line:  # the next key of a quick hand may still come here
+            line.value = ""
+            self.set_focus(line)
 
     @on(OptionList.OptionSelected)
     def _built_in(self, event: OptionList.OptionSelected) -> None:
