@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vixtui.engine.inputs import Normalise
+from vixtui.engine.inputs import Normalise, measure
 from vixtui.engine.whitening import whiten
 from vixtui.models.embedding import LinearPatches
 from vixtui.models.vision_xformer import VisionXFormer, build
@@ -26,11 +26,7 @@ def smooth_pictures(count: int, *, channels: int = 3, side: int = 32) -> Tensor:
 
 
 def normalised(pictures: Tensor) -> tuple[Normalise, Tensor]:
-    pixels = pictures.double() / 255
-    preprocessing = Preprocessing(
-        mean=tuple(pixels.mean((0, 2, 3)).tolist()), std=tuple(pixels.std((0, 2, 3)).tolist())
-    )
-    normalise = Normalise(preprocessing, torch.device("cpu"))
+    normalise = Normalise(measure(pictures), torch.device("cpu"))
     return normalise, normalise.pixels(pictures)
 
 

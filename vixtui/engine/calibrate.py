@@ -94,7 +94,7 @@ def _time(
         before = time.perf_counter()
         run(precision)
         if device.type != "cpu":
-            torch.get_device_module(device).synchronize()
+            torch.accelerator.synchronize(device)
         after = time.perf_counter()
         if index >= _WARM_UP_RUNS or not durations:
             durations.append(after - before)

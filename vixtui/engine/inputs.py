@@ -5,13 +5,13 @@ Letters: b pictures, c channels, (h, w) pixels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
-from vixtui.data.tensors import Images
+from vixtui.data.tensors import Images, Rows
 from vixtui.engine.distributed import ALONE, Group
 from vixtui.runs.weights import Preprocessing
 
@@ -30,12 +30,12 @@ def measure(images: Images, group: Group = ALONE) -> Preprocessing:
     seen, (channels, height, width) = min(_SAMPLE, len(images)), images[:0].shape[1:]
     rows, count = group.rows(seen), seen * height * width
     values, squares = torch.zeros(2, channels, dtype=torch.float64)
-    at_once = max(1, _VALUES_AT_ONCE // (channels * height * width))
-    for start in range(rows.start, rows.stop, _READ_AT_ONCE):
-        for part in images[start : min(start + _READ_AT_ONCE, rows.stop)].split(at_once):
-            sample = part.double() / 255
-            values += sample.sum((0, 2, 3))
-            squares += sample.square().sum((0, 2, 3))
+    starts = range(rows.start, rows.stop, _READ_AT_ONCE)
+    parts = (slice(start, min(start + _READ_AT_ONCE, rows.stop)) for start in starts)
+    for few in few_at_a_time(images, parts):
+        sample = few.double() / 255
+        values += sample.sum((0, 2, 3))
+        squares += sample.square().sum((0, 2, 3))
     group.add_up([values, squares])
     mean = values / count
     std = ((squares - count * mean.square()) / (count - 1)).clamp_min(0).sqrt().clamp_min(1e-3)
@@ -43,6 +43,14 @@ def measure(images: Images, group: Group = ALONE) -> Preprocessing:
         mean=tuple(round(value, 6) for value in mean.tolist()),
         std=tuple(round(value, 6) for value in std.tolist()),
     )
+
+
+def few_at_a_time(images: Images, parts: Iterable[Rows]) -> Iterator[Tensor]:
+    """Yield (b, c, h, w) uint8 pictures of some `parts`, so few that copies take little memory."""
+    channels, height, width = images[:0].shape[1:]
+    at_once = max(1, _VALUES_AT_ONCE // (channels * height * width))
+    for part in parts:
+        yield from images[part].split(at_once)
 
 
 @contextmanager

@@ -64,9 +64,7 @@ class Loop:
             self._step(chosen, following, progress)
             epoch_ended = index + 1 == epoch_steps
             if epoch_ended:
-                if self._recipe.seconds is not None and progress > 0:
-                    state.expected_epochs = (epoch + 1) / progress
-                self._end_epoch(epoch + 1)
+                self._end_epoch(epoch + 1, progress)
             if self._keeper.state_due(epoch_ended=epoch_ended):
                 self._keeper.save_state()
         if state.validated_step < state.step or not self._keeper.has_weights:
@@ -155,8 +153,10 @@ class Loop:
         if self._pace.take_in(self._step_seconds):
             self._pace.tried(fewer=self._setup.choose_threads_again())
 
-    def _end_epoch(self, epoch: int) -> None:
+    def _end_epoch(self, epoch: int, progress: float) -> None:
         state = self._state
+        if self._recipe.seconds is not None and progress > 0:
+            state.expected_epochs = epoch / progress
         self._reporter.write(
             events.EpochDone,
             epoch=epoch,

@@ -17,11 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vixtui.data.tensors import Images
-from vixtui.engine.inputs import Normalise
+from vixtui.engine.inputs import Normalise, few_at_a_time
 from vixtui.models.vision_xformer import VisionXFormer
 
 _SAMPLE, _READ_AT_ONCE = 256, 16
-_VALUES_AT_ONCE = 2**18
 # Larger ones would take longer than they save.
 _LARGEST = 1024
 # Beside a variance of 1 a pixel: what varies less is weighed down, as noise.
@@ -66,15 +65,13 @@ def whiten(model: VisionXFormer, images: Images, normalise: Normalise) -> None:
 def _covariance(images: Images, normalise: Normalise, size: int) -> Tensor:
     """Return (n, n), in float64, of patches of some of the pictures, whose mean is near zero."""
     rows = torch.linspace(0, len(images) - 1, min(_SAMPLE, len(images))).long().unique()
+    channels, height, width = images[:0].shape[1:]
+    side = isqrt(size // channels)
     total, count = torch.zeros(size, size, dtype=torch.float64), 0
-    for part in rows.split(_READ_AT_ONCE):
-        some = images[part]
-        channels, height, width = some.shape[1:]
-        side = isqrt(size // channels)
-        for few in some.split(max(1, _VALUES_AT_ONCE // (channels * height * width))):
-            pictures = F.pad(normalise.pixels(few).cpu(), (0, -width % side, 0, -height % side))
-            patches = F.unfold(pictures, side, stride=side)  # (b, n, patches)
-            patches = patches.transpose(0, 1).flatten(1).double()  # (n, all patches)
-            total += patches @ patches.T
-            count += patches.shape[1]
+    for few in few_at_a_time(images, rows.split(_READ_AT_ONCE)):
+        pictures = F.pad(normalise.pixels(few).cpu(), (0, -width % side, 0, -height % side))
+        patches = F.unfold(pictures, side, stride=side)  # (b, n, patches)
+        patches = patches.transpose(0, 1).flatten(1).double()  # (n, all patches)
+        total += patches @ patches.T
+        count += patches.shape[1]
     return total / count

@@ -63,20 +63,19 @@ class DataDialog(ModalScreen[str | None]):
         # What is typed in the line stays there; a space opens a folder of the tree.
         if event.character and event.is_printable and event.character != " ":
             event.stop()
-            self._begin_path()
-            self.query_one(PathInput).insert_text_at_cursor(event.character)
+            self._line_for_new_path().insert_text_at_cursor(event.character)
 
     def on_paste(self, event: events.Paste) -> None:
         """Let a path that is pasted go into its line, wherever the focus is."""
         event.stop()
-        self._begin_path()
-        self.query_one(PathInput).post_message(event)
+        self._line_for_new_path().post_message(event)
 
-    def _begin_path(self) -> None:
+    def _line_for_new_path(self) -> PathInput:
         line = self.query_one(PathInput)
         if self.focused is not line:  # the next key of a quick hand may still come here
             line.value = ""
             self.set_focus(line)
+        return line
 
     @on(OptionList.OptionSelected)
     def _built_in(self, event: OptionList.OptionSelected) -> None:
