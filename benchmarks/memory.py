@@ -175,7 +175,7 @@ def shipped_errors(case: dict[str, Any], live: Memory, peak: int) -> tuple[float
     cost = step_cost(figures, config, execution, micro_batch=micro, batch_size=batch)
     size = config.patch_size, config.grid[0] * config.grid[1]
     whole = case["side"] == config.patch_size * config.grid[0]
-    traced = whole and size in {(step.patch_size, step.tokens) for step in figures.steps(execution)}
+    traced = whole and size in {(known.patch_size, known.tokens) for known in figures.sizes}
     return cost.peak_bytes / peak - 1, cost.budget_bytes / live.native - 1, traced
 
 

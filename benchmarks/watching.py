@@ -1,11 +1,12 @@
 """What it costs a training to be heard and to be watched.
 
-    python benchmarks/watching.py [turns]
+    python benchmarks/watching.py [pairs]
 
 Events: the processor time of reporting a step and of writing a window of steps, at most ten a
-second, as shares of the step time of the same run. Watching: the same training on one core with the
-screens open on its curves, in a terminal of their own, and without them; in turn, as images a
-second.
+second, as shares of the step time of the same run. Watching: one training, with the screens open on
+its curves in a terminal of their own for a second and stopped for another, again and again; on one
+core and on all. The median of the pairs counts: for seconds at a time, a machine may be half as
+fast again, which would hide all else between two trainings, one after the other.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import signal
 import struct
 import subprocess
 import sys
@@ -20,17 +22,20 @@ import tempfile
 import termios
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
-from statistics import median
+from statistics import mean, quantiles
 
+from vixtui.hardware.host import usable_cores
 from vixtui.runs.directory import RunDirectory
 from vixtui.runs.events import EventWriter, StepDone, read_events
 
-SECONDS, TURNS, BATCH = 30, 3, 64
+PAIRS, WINDOW_SECONDS, BATCH = 80, 1.0, 64
 PRESET = "hybrid-fnet:tiny"
 MOST_EVENTS, MOST_WATCHING = 0.01, 0.02
+_SETTLING_SECONDS, _TURNING_SECONDS = 8.0, 0.25
 _REPORTS, _WRITES = 20_000, 2_000
 
 
@@ -60,7 +65,7 @@ def reporting_seconds() -> tuple[float, float]:
 
 
 @contextmanager
-def screens(home: Path) -> Iterator[None]:
+def screens(home: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Keep the training screen open in a terminal of 160 × 50 cells."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 160, 0, 0))
@@ -80,17 +85,19 @@ def screens(home: Path) -> Iterator[None]:
     time.sleep(3)
     os.write(master, b"2")
     try:
-        yield
+        yield process
     finally:
         process.kill()
         process.wait()
         os.close(master)
 
 
-def images_per_second(home: Path, name: str, *, watched: bool) -> float:
-    """Return the mean speed of a training, its warm-up and the start of the screens left out."""
-    command = [sys.executable, "-m", "vixtui", "train", "shapes", "--time", f"{SECONDS}s"]
-    command += ["--preset", PRESET, "--threads", "1", "--name", name, "--json"]
+def watched_in_turns(home: Path, threads: int, pairs: int) -> list[tuple[float, float]]:
+    """Return images a second alone and watched, side by side in one training."""
+    name = f"watched-{threads}"
+    seconds = 2 * _SETTLING_SECONDS + 2 * pairs * (WINDOW_SECONDS + _TURNING_SECONDS)
+    command = [sys.executable, "-m", "vixtui", "train", "shapes", "--time", f"{seconds:.0f}s"]
+    command += ["--preset", PRESET, "--threads", str(threads), "--name", name, "--json"]
     training = subprocess.Popen(
         command,
         env=os.environ | {"VIXTUI_HOME": str(home)},
@@ -98,35 +105,61 @@ def images_per_second(home: Path, name: str, *, watched: bool) -> float:
         stderr=subprocess.DEVNULL,
     )
     run = RunDirectory(home / "runs" / name)
-    while not any(isinstance(event, StepDone) for event in read_events(run.events_path)):
+
+    def steps() -> list[StepDone]:
+        return [event for event in read_events(run.events_path) if isinstance(event, StepDone)]
+
+    while not steps():
         time.sleep(0.2)
-    if watched:
-        with screens(home):
-            code = training.wait()
-    else:
-        time.sleep(3)
-        code = training.wait()
-    if code:
-        raise SystemExit(f"the training ended with exit code {code}: {run.log_path.read_text()}")
-    steps = [event for event in read_events(run.events_path) if isinstance(event, StepDone)]
-    steps = [event for event in steps if event.t > steps[0].t + 5]
-    return BATCH * (steps[-1].step - steps[0].step) / (steps[-1].t - steps[0].t)
+    windows: list[dict[bool, tuple[float, float]]] = []
+    with screens(home) as process:
+        time.sleep(_SETTLING_SECONDS)
+        for pair in range(pairs):
+            windows.append({})
+            # What drifts favours each as often as the other.
+            for watched in (True, False) if pair % 2 else (False, True):
+                process.send_signal(signal.SIGCONT if watched else signal.SIGSTOP)
+                time.sleep(_TURNING_SECONDS)
+                started = time.time()
+                time.sleep(WINDOW_SECONDS)
+                windows[-1][watched] = started, time.time()
+    training.terminate()
+    training.wait()
+    done = steps()
+    speeds = [
+        (images_per_second(done, *pair[False]), images_per_second(done, *pair[True]))
+        for pair in windows
+    ]
+    return [pair for pair in speeds if all(pair)]
 
 
-def lines(turns: int = TURNS) -> Iterator[str]:
+def images_per_second(steps: Sequence[StepDone], started: float, ended: float) -> float:
+    """Return the speed of updates between two times, without validations and saves.
+
+    It is 0 when there was nothing else.
+    """
+    images, seconds = 0, 0.0
+    for before, step in pairwise(steps):
+        if started <= before.t and step.t <= ended:
+            images += BATCH * (step.step - before.step)
+            seconds += BATCH * (step.step - before.step) / step.images_per_second
+    return images / seconds if images else 0.0
+
+
+def lines(pairs: int = PAIRS) -> Iterator[str]:
     """Tell both, line by line."""
-    ratios, alone = [], 0.0
     with tempfile.TemporaryDirectory() as folder:
-        for turn in range(turns):
-            alone = images_per_second(Path(folder), f"alone-{turn}", watched=False)
-            watched = images_per_second(Path(folder), f"watched-{turn}", watched=True)
-            ratios.append(watched / alone)
-            yield f"turn {turn + 1}: {alone:.0f} images/s alone, {watched:.0f} watched"
-    loss = 1 - median(ratios)
-    yield (
-        f"watched training is slower by {loss:6.1%}  target ≤ {MOST_WATCHING:.0%}:"
-        f" {'yes' if loss <= MOST_WATCHING else 'NO'}"
-    )
+        for threads in sorted({1, usable_cores()}):
+            speeds = watched_in_turns(Path(folder), threads, pairs)
+            alone = mean(without for without, _ in speeds)
+            losses = [1 - watched / without for without, watched in speeds]
+            low, loss, high = quantiles(losses)
+            yield (
+                f"watched training on {threads} threads is slower by {loss:6.1%}"
+                f"  target ≤ {MOST_WATCHING:.0%}: {'yes' if loss <= MOST_WATCHING else 'NO'}"
+            )
+            yield f"  median of {len(speeds)} pairs, half of them {low:.1%} to {high:.1%}"
+            yield f"  {alone:.0f} images/s alone"
     step, window = reporting_seconds()
     share = step * alone / BATCH + 10 * window
     yield (
@@ -141,7 +174,7 @@ def lines(turns: int = TURNS) -> Iterator[str]:
 
 def main() -> None:
     """Print the costs."""
-    for line in lines(int(sys.argv[1]) if len(sys.argv) > 1 else TURNS):
+    for line in lines(int(sys.argv[1]) if len(sys.argv) > 1 else PAIRS):
         print(line, flush=True)
 
 

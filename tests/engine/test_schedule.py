@@ -100,6 +100,37 @@ def test_a_lucky_update_beside_a_busy_program_does_not_decide(
     torch.set_num_threads(threads_before)
 
 
+def test_what_holds_up_the_machine_for_a_moment_does_not_decide(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, threads_before = 0.0, torch.get_num_threads()
+    seconds = {"fp32": 0.3, "bf16": 0.2}
+    monkeypatch.setattr(calibrate.time, "perf_counter", lambda: clock)
+
+    def run(precision: str) -> None:
+        nonlocal clock
+        clock += seconds[precision] * (2 if 1.4 < clock < 4 else 1)
+
+    chosen = calibrate.calibrate(run, torch.device("cpu"), [("fp32", 1), ("bf16", 1)])
+    assert (chosen.precision, chosen.seconds) == ("bf16", pytest.approx(0.2))
+    torch.set_num_threads(threads_before)
+
+
+def test_a_way_that_is_far_slower_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, threads_before = 0.0, torch.get_num_threads()
+    tried: list[str] = []
+    monkeypatch.setattr(calibrate.time, "perf_counter", lambda: clock)
+
+    def run(precision: str) -> None:
+        nonlocal clock
+        tried.append(precision)
+        clock += {"fp32": 0.5, "bf16": 0.1}[precision]
+
+    calibrate.calibrate(run, torch.device("cpu"), [("fp32", 1), ("bf16", 1)])
+    assert tried == ["fp32", *["bf16"] * 5]
+    torch.set_num_threads(threads_before)
+
+
 @pytest.mark.parametrize(
     ("device", "asked", "cores", "ways"),
     [

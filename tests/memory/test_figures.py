@@ -105,7 +105,7 @@ def test_a_parabola_through_three_token_counts_is_met_everywhere() -> None:
     steps = tuple(figures(patch, tokens) for patch in (1, 16) for tokens in (64, 144, 225))
     config, execution = model("vit:small", 40), Execution("cpu")
     assert (config.patch_size, config.num_tokens) == (4, 100)
-    known = PresetFigures({}, 512, {execution: steps})
+    known = PresetFigures.traced({}, 512, {execution: steps})
     found = step_cost(known, config, execution, micro_batch=1, batch_size=1)
     assert found.parameters == 1000 + 3 * 100 + 2 * 100**2 + 5 * 4**2
 
@@ -122,7 +122,7 @@ def test_what_depends_on_tokens_alone_is_told_by_another_patch_size() -> None:
     )
     config, execution = model("vit:small", 72), Execution("cpu")
     assert (config.patch_size, config.num_tokens) == (8, 81)
-    known = PresetFigures({}, 512, {execution: steps})
+    known = PresetFigures.traced({}, 512, {execution: steps})
     found = step_cost(known, config, execution, micro_batch=1, batch_size=1)
     assert found.peak_bytes == UNIT_BYTES * (50 * 81 + 3 * 81 * 8**2 + 900)
 
@@ -135,7 +135,7 @@ def test_what_the_last_patches_have_beyond_the_edge_takes_no_memory() -> None:
     steps = tuple(figures(patch, tokens) for patch in (4, 8) for tokens in (64, 225))
     config, execution = model("cct:small", 68), Execution("cpu")
     assert (config.patch_size, config.num_tokens) == (8, 81)
-    known = PresetFigures({}, 512, {execution: steps})
+    known = PresetFigures.traced({}, 512, {execution: steps})
     found = step_cost(known, config, execution, micro_batch=1, batch_size=1)
     assert found.peak_bytes == UNIT_BYTES * (50 * 81 + 3 * 68**2)
 
@@ -148,7 +148,7 @@ def test_pictures_that_are_padded_are_there_twice_and_once_more_in_patches() -> 
     )
     config, execution = model("vit:small", 68), Execution("cpu")
     assert (config.patch_size, config.num_tokens, config.embed_dim) == (8, 81, 192)
-    known = PresetFigures({}, 512, {execution: steps})
+    known = PresetFigures.traced({}, 512, {execution: steps})
     found = step_cost(known, config, execution, micro_batch=2, batch_size=2)
     assert found.peak_bytes == 2 * 4 * (3 * (68**2 + 2 * 72**2) + 81 * 192)
 
@@ -160,7 +160,7 @@ def test_budgets_that_were_not_searched_for_have_a_little_more() -> None:
         for tokens in (64, 100, 225)
     )
     execution = Execution("cuda")
-    known = PresetFigures({}, 512, {execution: steps})
+    known = PresetFigures.traced({}, 512, {execution: steps})
 
     def extra(side: int, micro_batch: int, batch: int) -> float:
         cost = step_cost(
@@ -338,14 +338,16 @@ def as_lists(steps: Steps) -> list[list[Any]]:
 
 def test_file_is_read_back_as_written(tmp_path: Path) -> None:
     step = figures_of(4, 64, 100, peaks=((1, 2, 3, 4, 5, 6), (1, 7, 2, 8)), extra=(1, 2))
-    ways = {Execution("cpu"): (step,), Execution("cuda", "bf16", "block"): (step, step)}
-    entry = PresetFigures(model_options(preset("vit:tiny")), 512, ways)
+    other = figures_of(8, 64, 200)
+    ways = {Execution("cpu"): (step, other), Execution("cuda", "bf16", "block"): (other, step)}
+    entry = PresetFigures.traced(model_options(preset("vit:tiny")), 512, ways)
     path = tmp_path / "figures.tsv"
     path.write_text(encode_head("2.14.1", "abc") + encode_preset("vit:tiny", entry))
     found = read_figures(path)
     assert (found.torch, found.sources, list(found.presets)) == ("2.14.1", "abc", ["vit:tiny"])
-    assert found.presets["vit:tiny"].options == entry.options
-    read = found.presets["vit:tiny"].executions
+    known = found.presets["vit:tiny"]
+    assert (known.options, known.sizes) == (entry.options, ((4, 64, True), (8, 64, False)))
+    read = known.executions
     assert list(read) == list(ways)
     for way, steps in ways.items():
         assert as_lists(read[way]) == as_lists(steps)
@@ -353,7 +355,7 @@ def test_file_is_read_back_as_written(tmp_path: Path) -> None:
 
 def test_a_way_that_differs_for_performers_alone_is_known_for_all() -> None:
     step = figures_of(4, 64, 100)
-    known = PresetFigures({}, 512, {Execution("cpu"): (step,)})
+    known = PresetFigures.traced({}, 512, {Execution("cpu"): (step,)})
     assert known.steps(Execution("cpu", "fp32", "fast")) == (step,)
     with pytest.raises(KeyError):
         known.steps(Execution("cuda"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from statistics import median
@@ -12,9 +12,10 @@ import torch
 
 from vixtui.runs.config import Precision
 
-_WARM_UP_RUNS = 1
-_TIMED_RUNS = 4
-_SECONDS_EACH = 1.5
+_ROUNDS = 5
+_SECONDS_A_WAY = 1.5
+# A way that takes so many times as long as the fastest is not tried again.
+_HOPELESS = 2.0
 # bfloat16 rounds the weights' gradients more coarsely, so it has to earn its place.
 _WORTH_IT = 1.15
 
@@ -67,12 +68,14 @@ def calibrate(
         ways: to choose from; each was run before.
         seconds: for all ways; when they are over, those not timed yet are left out.
     """
-    each, started = min(_SECONDS_EACH, seconds / len(ways)), time.perf_counter()
-    tried: list[Speed] = []
-    for kind, number in ways:
-        if tried and time.perf_counter() - started >= seconds:
+    limit, started = min(seconds, _SECONDS_A_WAY * len(ways)), time.perf_counter()
+    durations: dict[Way, list[float]] = {}
+    for way in _turns(ways, durations):
+        if durations and time.perf_counter() - started >= limit:
             break
-        tried.append(_time(run, device, number, kind, each))
+        durations.setdefault(way, []).append(_time(run, device, *way))
+    # Beside another program a few updates are lucky, which tells little about the rest.
+    tried = [Speed(number, kind, median(taken)) for (kind, number), taken in durations.items()]
     best = min(
         tried, key=lambda speed: speed.seconds * (_WORTH_IT if speed.precision == "bf16" else 1)
     )
@@ -80,28 +83,26 @@ def calibrate(
     return best
 
 
+def _turns(ways: Sequence[Way], durations: Mapping[Way, Sequence[float]]) -> Iterator[Way]:
+    """Yield ways in turn: what holds up the machine for a moment holds them up alike.
+
+    After the first round, of which `durations` tell, those that could still be the fastest.
+    """
+    yield from ways
+    for _ in range(_ROUNDS - 1):
+        fastest = min(map(median, durations.values()))
+        yield from [way for way in durations if median(durations[way]) < _HOPELESS * fastest]
+
+
 def _time(
-    run: Callable[[str], object],
-    device: torch.device,
-    threads: int,
-    precision: str,
-    seconds: float,
-) -> Speed:
+    run: Callable[[str], object], device: torch.device, precision: str, threads: int
+) -> float:
     torch.set_num_threads(threads)
     started = time.perf_counter()
-    durations: list[float] = []
-    for index in range(_WARM_UP_RUNS + _TIMED_RUNS):
-        before = time.perf_counter()
-        run(precision)
-        if device.type != "cpu":
-            torch.accelerator.synchronize(device)
-        after = time.perf_counter()
-        if index >= _WARM_UP_RUNS or not durations:
-            durations.append(after - before)
-        if after - started > seconds:
-            break
-    # Beside another program a few updates are lucky, which tells little about the rest.
-    return Speed(threads, precision, median(durations))
+    run(precision)
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
+    return time.perf_counter() - started
 
 
 def native_bf16(device: torch.device) -> bool:

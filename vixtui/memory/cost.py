@@ -16,6 +16,7 @@ from vixtui.memory.figures import (
     BUDGET_BATCHES,
     PresetFigures,
     StepFigures,
+    StepSize,
 )
 from vixtui.models.config import ModelConfig
 
@@ -85,7 +86,7 @@ def step_cost(
     if max(model.image_height, model.image_width) > figures.largest_side:
         raise ValueError(f"it is offered for up to {figures.largest_side} pixels a side")
 
-    sized = _Sized(figures.steps(execution), model)
+    sized = _Sized(figures.sizes, figures.steps(execution), model)
     batch = _Batch(micro_batch, batch_size, execution)
     extra_classes, width = model.num_classes - BASIS_CLASSES, model.stages[-1].embed_dim
     grey = model.in_channels == 1
@@ -143,13 +144,15 @@ Value = Callable[[StepFigures], float]
 class _Sized:
     """Traced steps of a preset, and how much of which a model of it is by its size."""
 
-    def __init__(self, steps: Sequence[StepFigures], model: ModelConfig) -> None:
-        self.steps, self.model, self.patch = steps, model, model.patch_size
+    def __init__(
+        self, sizes: Sequence[StepSize], steps: Sequence[StepFigures], model: ModelConfig
+    ) -> None:
+        self.sizes, self.steps, self.model, self.patch = sizes, steps, model, model.patch_size
         rows, columns = model.grid
         self.tokens = rows * columns
         self.pixels = model.image_height * model.image_width
         self.padded_pixels = self.tokens * self.patch**2
-        self._traced = _sizes(steps)
+        self._traced = _patches_and_tokens(sizes)
         self._curve = _weights(self._traced, self.patch, self.tokens, _corrected)
 
     def value(self, value: Value) -> float:
@@ -181,12 +184,14 @@ class _Sized:
         a_pixel = max(0.0, here - there) / (self.tokens * (self.patch**2 - smallest**2))
         return beyond * min(a_pixel, most_a_pixel)
 
-    def searched(self) -> tuple[Sequence[StepFigures], Weights]:
-        """Return the steps of which smallest budgets were searched for, and how much of which."""
-        searched = [step for step in self.steps if step.extra]
+    def searched(self) -> Weights:
+        """Return how much of which steps with smallest budgets it is; nothing if there are none."""
+        searched = [index for index, size in enumerate(self.sizes) if size.searched]
         if not searched:
-            return searched, ()
-        return searched, _weights(_sizes(searched), self.patch, self.tokens, _between_two)
+            return ()
+        traced = _patches_and_tokens([self.sizes[index] for index in searched])
+        weights = _weights(traced, self.patch, self.tokens, _between_two)
+        return tuple((searched[index], share) for index, share in weights)
 
     def _total(self, weights: Weights, value: Value) -> float:
         return sum(share * value(self.steps[index]) for index, share in weights)
@@ -226,10 +231,10 @@ def _activation_bytes(sized: _Sized, batch: _Batch, parameters: int) -> float:
 
 def _extra_bytes(sized: _Sized, batch: _Batch, peak_bytes: int) -> float:
     """Return by how much the smallest budget is more than the peak."""
-    searched, weights = sized.searched()
-    if not searched:
+    weights = sized.searched()
+    if not weights:
         return 0.0
-    extra = sum(share * searched[index].extra_bytes(batch.micro) for index, share in weights)
+    extra = sum(share * sized.steps[index].extra_bytes(batch.micro) for index, share in weights)
     exact = len(weights) == 1 and batch.micro in BUDGET_BATCHES and not batch.accumulates
     return extra + (_BETWEEN * peak_bytes if batch.on_gpu and not exact else 0.0)
 
@@ -244,8 +249,8 @@ Way = Callable[[Steps, Steps, float], Weights]
 """How to interpolate between steps, with help of others, at a number of tokens."""
 
 
-def _sizes(steps: Sequence[StepFigures]) -> Traced:
-    return tuple((step.patch_size, step.tokens) for step in steps)
+def _patches_and_tokens(sizes: Sequence[StepSize]) -> Traced:
+    return tuple((size.patch_size, size.tokens) for size in sizes)
 
 
 @lru_cache(maxsize=256)

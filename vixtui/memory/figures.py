@@ -1,7 +1,7 @@
 """What a training step of each preset takes, from ``figures.tsv``; never imports torch.
 
-``vixtui.memory.generate`` makes the file. A line is a preset or one execution of it, in JSON that
-is parsed when it is asked for.
+``vixtui.memory.generate`` makes the file. A line is a preset or one execution of it, with a column
+a step, in JSON that is parsed when it is asked for.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from functools import cache
 from itertools import chain
 from math import ceil
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args, overload
 
 from vixtui.memory.execution import Backend, Execution, StepPrecision
 from vixtui.models.config import Recompute
 from vixtui.presets import Preset, all_presets
 
 PATH = Path(__file__).with_name("figures.tsv")
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 BASIS_CLASSES = 10
 BASIS_CHANNELS = 3
 BATCHES = tuple(1 << power for power in range(11))
@@ -152,16 +152,41 @@ def _bends(known: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
                 yield batch, ceil(max(lines))
 
 
-Steps = tuple[StepFigures, ...]
+Steps = Sequence[StepFigures]
+
+
+class StepSize(NamedTuple):
+    """The size of pictures of a traced step; `searched`: whether for smallest budgets, too."""
+
+    patch_size: int
+    tokens: int
+    searched: bool
 
 
 @dataclass(frozen=True, slots=True)
 class PresetFigures:
-    """All traced steps of a preset, the model options that held then, and how far they reach."""
+    """All traced steps of a preset, in every execution of the same sizes.
+
+    Args:
+        options: those of its model that held then.
+        largest_side: how far the figures reach, in pixels.
+        sizes: of the steps, in their order.
+        executions: the steps of each.
+    """
 
     options: Mapping[str, Any]
     largest_side: int
+    sizes: tuple[StepSize, ...]
     executions: Mapping[Execution, Steps]
+
+    @staticmethod
+    def traced(
+        options: Mapping[str, Any], largest_side: int, executions: Mapping[Execution, Steps]
+    ) -> PresetFigures:
+        """Return the figures of steps that were all traced in the same sizes."""
+        steps = next(iter(executions.values()))
+        sizes = tuple(StepSize(step.patch_size, step.tokens, bool(step.extra)) for step in steps)
+        return PresetFigures(options, largest_side, sizes, executions)
 
     def steps(self, execution: Execution) -> Steps:
         """Return the steps computed in one way; for most presets, ``fast`` is ``none``.
@@ -183,8 +208,32 @@ class Figures:
     presets: Mapping[str, PresetFigures]
 
 
+class _Steps(Sequence[StepFigures]):
+    """Steps of an execution, each parsed when first asked for."""
+
+    def __init__(self, rows: Sequence[str]) -> None:
+        self._rows = rows
+        self._steps: dict[int, StepFigures] = {}
+
+    @overload
+    def __getitem__(self, place: int) -> StepFigures: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Steps: ...
+
+    def __getitem__(self, place: int | slice) -> StepFigures | Steps:
+        if isinstance(place, slice):
+            return [self[index] for index in range(*place.indices(len(self)))]
+        if place not in self._steps:
+            self._steps[place] = read_step(json.loads(self._rows[place]))
+        return self._steps[place]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
 class _Executions(Mapping[Execution, Steps]):
-    """The executions of a preset, each parsed when first asked for."""
+    """The executions of a preset, each split into its steps when first asked for."""
 
     def __init__(self, lines: dict[str, str]) -> None:
         self._lines = lines
@@ -192,8 +241,7 @@ class _Executions(Mapping[Execution, Steps]):
 
     def __getitem__(self, execution: Execution) -> Steps:
         if execution not in self._steps:
-            rows = json.loads(self._lines[execution_name(execution)])
-            self._steps[execution] = tuple(map(read_step, rows))
+            self._steps[execution] = _Steps(self._lines[execution_name(execution)].split("\t"))
         return self._steps[execution]
 
     def __contains__(self, execution: object) -> bool:
@@ -256,7 +304,7 @@ def read_figures(path: Path = PATH) -> Figures:
     about: dict[str, dict[str, Any]] = {}
     executions: dict[str, dict[str, str]] = {}
     for line in lines:
-        name, execution, content = line.split("\t")
+        name, execution, content = line.split("\t", 2)
         if execution:
             executions[name][execution] = content
         else:
@@ -266,6 +314,7 @@ def read_figures(path: Path = PATH) -> Figures:
         name: PresetFigures(
             options=entry["options"],
             largest_side=entry["largest_side"],
+            sizes=tuple(StepSize(*size) for size in entry["sizes"]),
             executions=_Executions(executions[name]),
         )
         for name, entry in about.items()
@@ -280,7 +329,11 @@ def encode_head(torch: str, sources: str) -> str:
 
 def encode_preset(name: str, figures: PresetFigures) -> str:
     """Return the lines of a preset."""
-    about = {"options": dict(figures.options), "largest_side": figures.largest_side}
+    about = {
+        "options": dict(figures.options),
+        "largest_side": figures.largest_side,
+        "sizes": figures.sizes,
+    }
     lines = [("", json.dumps(about))]
     lines += [
         (execution_name(execution), _rows(steps)) for execution, steps in figures.executions.items()
@@ -289,7 +342,7 @@ def encode_preset(name: str, figures: PresetFigures) -> str:
 
 
 def _rows(steps: Steps) -> str:
-    return json.dumps([astuple(step) for step in steps], separators=(",", ":"))
+    return "\t".join(json.dumps(astuple(step), separators=(",", ":")) for step in steps)
 
 
 def model_options(preset: Preset) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def preset_figures(traced: Preset, backend: Backend) -> PresetFigures:
         model_figures(grid_model(traced, size), backend, budgets=size.budgets)
         for size in traced_sizes(traced)
     ]
-    return PresetFigures(
+    return PresetFigures.traced(
         options=model_options(traced),
         largest_side=LARGEST_SIDE,
         executions={way: tuple(model[way] for model in models) for way in models[0]},

@@ -46,7 +46,7 @@ def traced_needs(trace: Trace, name: str, question: Question) -> PresetNeeds:
         images=task.images,
         batch_size=question.step_images,
         on_cpu=question.on_cpu,
-        figures=PresetFigures(
+        figures=PresetFigures.traced(
             options=known.options,
             largest_side=known.largest_side,
             executions={execution: (step,) for execution, step in steps.items()},

@@ -34,7 +34,7 @@ from vixtui.tui.widgets.log_pane import LogPane
 
 _LIFE_SECONDS = 1.0
 # Painting takes the most processor time, which the training can use better.
-_PAINT_SECONDS = 2.0
+_PAINT_SECONDS = 3.0
 _STARTING = "Starting the engine and measuring what is fastest here: a few seconds."
 
 
