@@ -300,9 +300,9 @@ def test_engine_needs_more_than_the_step() -> None:
         moved_bytes=1,
         kernels=1,
     )
-    alone = cpu_bytes(step, "fp32", images=0, batch_bytes=0)
+    alone = cpu_bytes(step, "fp32", images=0, batch_size=0, image_bytes=0)
     assert alone > 300 * MIB + 500 * MIB
-    with_batches = cpu_bytes(step, "fp32", images=0, batch_bytes=MIB)
+    with_batches = cpu_bytes(step, "fp32", images=0, batch_size=8, image_bytes=MIB // 8)
     assert with_batches - alone >= 2 * MIB  # this one and the next
     assert gpu_bytes(step) > 300 * MIB + 512 * MIB
 
@@ -317,7 +317,9 @@ def test_holes_of_the_heap_count_on_the_cpu() -> None:
         kernels=1,
     )
     whole, holed = (
-        cpu_bytes(replace(step, budget_bytes=size * MIB), "fp32", images=0, batch_bytes=0)
+        cpu_bytes(
+            replace(step, budget_bytes=size * MIB), "fp32", images=0, batch_size=0, image_bytes=0
+        )
         for size in (100, 130)
     )
     assert holed - whole == 30 * MIB
@@ -327,7 +329,10 @@ def test_a_folder_larger_than_memory_needs_no_more_memory_than_a_small_one() -> 
     step = StepCost(
         parameters=1, peak_bytes=MIB, budget_bytes=MIB, flops=1, moved_bytes=1, kernels=1
     )
-    small, large = (cpu_bytes(step, "fp32", images=n, batch_bytes=10**7) for n in (1_000, 100_000))
+    small, large = (
+        cpu_bytes(step, "fp32", images=n, batch_size=64, image_bytes=3 * 64 * 64)
+        for n in (1_000, 100_000)
+    )
     assert large - small < 100_000 * 3 * 64 * 64 / 10
 
 

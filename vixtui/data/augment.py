@@ -69,24 +69,25 @@ def _moved(images: Tensor, draw_y: Tensor, draw_x: Tensor, mirrored: Tensor, cro
     Neither is made: each pixel is fetched from where it would come from, a third of the work.
     """
     height, width = images.shape[2:]
-    pad_y, pad_x = round(crop * height), round(crop * width)
-    top = (draw_y * (2 * pad_y + 1)).long()[:, None]
-    left = (draw_x * (2 * pad_x + 1)).long()[:, None]
-    across = torch.arange(width, device=images.device)
-    across = torch.where(mirrored[:, None], width - 1 - across, across)  # (b, w)
-    down = torch.arange(height, device=images.device)
-    rows = _reflected(height, pad_y, images.device)[top + down]  # (b, h)
-    columns = _reflected(width, pad_x, images.device)[left + across]  # (b, w)
+    rows = _window(height, round(crop * height), draw_y)  # (b, h)
+    columns = _window(width, round(crop * width), draw_x)  # (b, w)
+    columns = torch.where(mirrored[:, None], columns.flip(1), columns)
     place = (rows[:, :, None] * width + columns[:, None]).flatten(1)  # (b, h·w)
     place = place[:, None].expand(-1, images.shape[1], -1)
     return images.flatten(2).gather(2, place).view_as(images)
 
 
-def _reflected(side: int, pad: int, device: torch.device) -> Tensor:
-    """Return the source row of each padded row: 2 1 | 0 1 2 … | …, bouncing as often as needed."""
+def _window(side: int, pad: int, draw: Tensor) -> Tensor:
+    """Return (b, side): the source row of each row of a drawn window of each padded picture.
+
+    Padded are 2 1 | 0 1 2 … | …, bouncing as often as needed.
+    """
+    rows = (draw * (2 * pad + 1)).long()[:, None] + torch.arange(
+        -pad, side - pad, device=draw.device
+    )
     period = max(1, 2 * (side - 1))
-    rows = torch.arange(-pad, side + pad, device=device).remainder(period)
-    return torch.minimum(rows, period - rows).clamp_(max=side - 1)
+    rows.remainder_(period)
+    return torch.minimum(rows, period - rows)
 
 
 def _erase(x: Tensor, draw_y: Tensor, draw_x: Tensor, side: int) -> None:

@@ -25,11 +25,11 @@ def recolour(x: Tensor, factors: Tensor, white: int = 1) -> Tensor:
     """
     brightness, contrast, saturation = factors[:, :, None, None].unbind(1)  # (b, 1, 1) each
     brightness = brightness / white
+    scale = contrast * brightness
     pixels = x.flatten(2)  # (b, c, h·w)
     channels = x.shape[1]
     weights = x.new_tensor(_LUMA if channels == 3 else [1 / channels] * channels)
-    mean_grey = weights @ pixels.mean(2, keepdim=True)  # (b, 1)
+    mean_grey = (pixels.mean(2) @ weights)[:, None, None]
     mix = torch.lerp(weights, torch.eye(channels, device=x.device), saturation)
-    offset = (1 - contrast) * brightness * mean_grey[:, :, None]
-    mixed = torch.baddbmm(offset, contrast * brightness * mix, pixels)  # (b, c, h·w)
+    mixed = torch.baddbmm((brightness - scale) * mean_grey, scale * mix, pixels)  # (b, c, h·w)
     return mixed.clamp_(0, 1).view_as(x)

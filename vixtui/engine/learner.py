@@ -158,6 +158,7 @@ class Learner:
             correct += (logits.argmax(1) == answers).sum()
         return Sums(loss_sum, correct, len(images))
 
+    @torch.no_grad()
     def examples(
         self, images: Images, labels: Tensor, draws: Tensor, mix_draws: Tensor, part: Tensor
     ) -> tuple[Tensor, Tensor]:

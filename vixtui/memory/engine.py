@@ -16,8 +16,10 @@ _KERNEL_BYTES: dict[StepPrecision, int] = {"fp32": 0, "bf16": 10 * _MIB}
 # Smallest budgets are up to so much larger than predicted.
 _GPU_MARGIN = 1.05
 GPU_CONTEXT_BYTES = 512 * _MIB
-# Decoded pictures stay on disk, and what the system caches of them can be taken back at any time.
-# In memory are this batch, the next and one to try, and of every picture its path and facts.
+# Decoded pictures stay on disk, but for a few that are left mapped: mapping them anew for each
+# update takes longer than reading them.
+MOST_MAPPED_BYTES = 8 * _MIB
+# This one, the next and one to try; and of every picture its path and facts.
 _BATCHES = 3
 _BYTES_A_PICTURE = 1000
 
@@ -31,16 +33,20 @@ GPU_BASIS = (
 )
 
 
-def cpu_bytes(cost: StepCost, precision: StepPrecision, *, images: int, batch_bytes: int) -> int:
+def cpu_bytes(
+    cost: StepCost, precision: StepPrecision, *, images: int, batch_size: int, image_bytes: int
+) -> int:
     """Return the resident memory of an engine that trains on the CPU.
 
     Args:
         cost: of one step.
         precision: in which it is computed.
         images: training pictures.
-        batch_bytes: of the decoded pictures of an update, a byte a channel.
+        batch_size: pictures of an update.
+        image_bytes: of a decoded picture, a byte a channel.
     """
-    pictures = _BATCHES * batch_bytes + _BYTES_A_PICTURE * images
+    pictures = _BATCHES * batch_size * image_bytes + _BYTES_A_PICTURE * images
+    pictures += min(images * image_bytes, MOST_MAPPED_BYTES)
     return CPU_BASE_BYTES + _KERNEL_BYTES[precision] + cost.budget_bytes + pictures
 
 

@@ -224,7 +224,7 @@ def _own_tensors(module: nn.Module) -> Iterator[Tensor]:
 
 
 def _normalise(values: Tensor, mean: Tensor) -> Tensor:
-    return values.sub_(mean).div_(mean)
+    return values.sub_(mean).mul_(mean)
 
 
 def _backward(loss: Tensor) -> None:

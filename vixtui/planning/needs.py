@@ -155,8 +155,13 @@ class PresetNeeds:
 
     def _engine_bytes(self, cost: StepCost, precision: StepPrecision) -> int:
         if self._on_cpu:
-            batch_bytes = self.batch_size * self._image_bytes
-            return cpu_bytes(cost, precision, images=self._images, batch_bytes=batch_bytes)
+            return cpu_bytes(
+                cost,
+                precision,
+                images=self._images,
+                batch_size=self.batch_size,
+                image_bytes=self._image_bytes,
+            )
         return gpu_bytes(cost)
 
     def _cost(self, micro_batch: int, precision: StepPrecision, recompute: Recompute) -> StepCost:
