@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 import subprocess
 import sys
@@ -99,6 +100,29 @@ def test_a_second_run_and_every_epoch_decode_nothing(folder, decoded) -> None:
 
     assert not decoded
     assert isinstance(images, Mapped)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's files")
+@pytest.mark.parametrize(("size", "stays"), [(4 * 2**20, True), (64 * 2**20, False)])
+def test_a_small_cache_stays_in_memory_a_large_one_does_not(tmp_path, size, stays) -> None:
+    def mapped_bytes() -> int:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        pairs = [line.split()[:2] for line in lines if line.startswith(("RssFile", "RssShmem"))]
+        return 1024 * sum(int(kilobytes) for _, kilobytes in pairs)
+
+    path = tmp_path / "cache"
+    path.touch()
+    os.truncate(path, size)
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapping:
+        images = Mapped(mapping, (3, 64, 64), torch.arange(size // (3 * 64 * 64)))
+        images[torch.arange(4)]  # whatever code that takes is in memory now
+        mapping.madvise(mmap.MADV_DONTNEED)
+        before = mapped_bytes()
+        for rows in torch.arange(len(images)).split(64):
+            images[rows]
+        kept = mapped_bytes() - before
+        del images
+    assert kept > 0.9 * size if stays else kept < 2**20
 
 
 def test_another_split_of_the_same_pictures_shares_the_cache(folder, decoded) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from math import inf
 
 import pytest
 import torch
@@ -116,7 +117,7 @@ def test_what_holds_up_the_machine_for_a_moment_does_not_decide(
     torch.set_num_threads(threads_before)
 
 
-def test_a_way_that_is_far_slower_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_way_that_is_far_slower_is_tried_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, threads_before = 0.0, torch.get_num_threads()
     tried: list[str] = []
     monkeypatch.setattr(calibrate.time, "perf_counter", lambda: clock)
@@ -127,7 +128,24 @@ def test_a_way_that_is_far_slower_is_tried_once(monkeypatch: pytest.MonkeyPatch)
         clock += {"fp32": 0.5, "bf16": 0.1}[precision]
 
     calibrate.calibrate(run, torch.device("cpu"), [("fp32", 1), ("bf16", 1)])
-    assert tried == ["fp32", *["bf16"] * 5]
+    assert tried == ["fp32", "bf16", "fp32", "bf16", "bf16", "bf16", "bf16"]
+    torch.set_num_threads(threads_before)
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(inf, ("bf16", 2)), (10.0, ("fp32", 2))])
+def test_each_way_of_a_slow_model_is_tried_while_there_is_time(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, expected: tuple[str, int]
+) -> None:
+    clock, threads_before = 0.0, torch.get_num_threads()
+    monkeypatch.setattr(calibrate.time, "perf_counter", lambda: clock)
+
+    def run(precision: str) -> None:
+        nonlocal clock
+        clock += {"fp32": 8.0, "bf16": 4.0}[precision] / torch.get_num_threads()
+
+    ways = [("fp32", 1), ("fp32", 2), ("bf16", 1), ("bf16", 2)]
+    chosen = calibrate.calibrate(run, torch.device("cpu"), ways, seconds=seconds)
+    assert (chosen.precision, chosen.threads) == expected
     torch.set_num_threads(threads_before)
 
 

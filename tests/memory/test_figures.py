@@ -307,6 +307,19 @@ def test_engine_needs_more_than_the_step() -> None:
     assert gpu_bytes(step) > 300 * MIB + 512 * MIB
 
 
+def test_pictures_of_a_small_cache_stay_mapped_those_of_a_large_one_do_not() -> None:
+    step = StepCost(
+        parameters=1, peak_bytes=MIB, budget_bytes=MIB, flops=1, moved_bytes=1, kernels=1
+    )
+
+    def besides_paths(images: int) -> int:
+        whole = cpu_bytes(step, "fp32", images=images, batch_size=0, image_bytes=3 * 32 * 32)
+        return whole - cpu_bytes(step, "fp32", images=images, batch_size=0, image_bytes=0)
+
+    assert besides_paths(1_000) == 1_000 * 3 * 32 * 32
+    assert besides_paths(100_000) == 0
+
+
 def test_holes_of_the_heap_count_on_the_cpu() -> None:
     step = StepCost(
         parameters=1,
@@ -344,7 +357,8 @@ def as_lists(steps: Steps) -> list[list[Any]]:
 def test_file_is_read_back_as_written(tmp_path: Path) -> None:
     step = figures_of(4, 64, 100, peaks=((1, 2, 3, 4, 5, 6), (1, 7, 2, 8)), extra=(1, 2))
     other = figures_of(8, 64, 200)
-    ways = {Execution("cpu"): (step, other), Execution("cuda", "bf16", "block"): (other, step)}
+    larger = replace(step, parameters=300)
+    ways = {Execution("cpu"): (step, other), Execution("cuda", "bf16", "block"): (larger, other)}
     entry = PresetFigures.traced(model_options(preset("vit:tiny")), 512, ways)
     path = tmp_path / "figures.tsv"
     path.write_text(encode_head("2.14.1", "abc") + encode_preset("vit:tiny", entry))
@@ -356,6 +370,14 @@ def test_file_is_read_back_as_written(tmp_path: Path) -> None:
     assert list(read) == list(ways)
     for way, steps in ways.items():
         assert as_lists(read[way]) == as_lists(steps)
+
+
+def test_executions_of_other_sizes_are_refused() -> None:
+    small, large = figures_of(4, 64, 100), figures_of(8, 64, 100)
+    with pytest.raises(ValueError, match="same sizes"):
+        PresetFigures.traced(
+            {}, 512, {Execution("cpu"): (small, large), Execution("cuda"): (large, small)}
+        )
 
 
 def test_a_way_that_differs_for_performers_alone_is_known_for_all() -> None:

@@ -78,9 +78,9 @@ def _moved(images: Tensor, draw_y: Tensor, draw_x: Tensor, mirrored: Tensor, cro
 
 
 def _window(side: int, pad: int, draw: Tensor) -> Tensor:
-    """Return (b, side): the source row of each row of a drawn window of each padded picture.
+    """Return (b, side): the source row, or column, of each in a drawn window of a padded picture.
 
-    Padded are 2 1 | 0 1 2 … | …, bouncing as often as needed.
+    Padded rows are 2 1 | 0 1 2 …, bouncing as often as needed.
     """
     rows = (draw * (2 * pad + 1)).long()[:, None] + torch.arange(
         -pad, side - pad, device=draw.device

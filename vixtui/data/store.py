@@ -35,12 +35,10 @@ from vixtui.runs.config import DataConfig
 
 _CHUNK = 32
 _CHUNKS_AHEAD = 2  # for each thread
-_MAPPED_AROUND_BYTES = 2**16
-"""That Linux maps with a page which is read, from its cache."""
 
 
 class Mapped:
-    """Rows of a cache file; little of what was read stays in this process's memory.
+    """Rows of a cache file; unless it is small, what was read leaves this process's memory.
 
     Args:
         mapping: the file.
@@ -55,19 +53,15 @@ class Mapped:
             whole = torch.frombuffer(mapping, dtype=torch.uint8)
         size = shape[0] * shape[1] * shape[2]
         self._all = whole[: len(whole) // size * size].view(-1, *shape)
-        self._bytes_with_a_row, self._most_mapped_bytes = size + _MAPPED_AROUND_BYTES, 0
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def __getitem__(self, rows: Rows, /) -> Tensor:
         chosen = self._all.index_select(0, self._rows[rows])
-        self._most_mapped_bytes += len(chosen) * self._bytes_with_a_row
         # Clean pages stay in the system's cache, but would count as memory of this process.
-        if min(self._most_mapped_bytes, len(self._mapping)) > MOST_MAPPED_BYTES:
-            if hasattr(self._mapping, "madvise"):
-                self._mapping.madvise(mmap.MADV_DONTNEED)
-            self._most_mapped_bytes = 0
+        if len(self._mapping) > MOST_MAPPED_BYTES and hasattr(self._mapping, "madvise"):
+            self._mapping.madvise(mmap.MADV_DONTNEED)
         return chosen
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
 from statistics import median
@@ -62,36 +62,33 @@ def calibrate(
 ) -> Speed:
     """Time a few updates in each of some ways; return the fastest.
 
+    The ways take turns: what holds up the machine for a while holds them up alike.
+
     Args:
         run: performs one update in the named precision without a lasting effect.
         device: where it runs.
         ways: to choose from; each was run before.
         seconds: for all ways; when they are over, those not timed yet are left out.
     """
-    limit, started = min(seconds, _SECONDS_A_WAY * len(ways)), time.perf_counter()
+    started = time.perf_counter()
     durations: dict[Way, list[float]] = {}
-    for way in _turns(ways, durations):
-        if durations and time.perf_counter() - started >= limit:
-            break
-        durations.setdefault(way, []).append(_time(run, device, *way))
+    contenders = list(ways)
+    for number in range(_ROUNDS):
+        limit = min(seconds, _SECONDS_A_WAY * len(ways)) if number else seconds
+        for way in contenders:
+            if durations and time.perf_counter() - started >= limit:
+                break
+            durations.setdefault(way, []).append(_time(run, device, *way))
+        if number:  # what happens once may be chance
+            fastest = min(map(median, durations.values()))
+            contenders = [way for way in durations if median(durations[way]) < _HOPELESS * fastest]
     # Beside another program a few updates are lucky, which tells little about the rest.
-    tried = [Speed(number, kind, median(taken)) for (kind, number), taken in durations.items()]
+    tried = [Speed(threads, kind, median(taken)) for (kind, threads), taken in durations.items()]
     best = min(
         tried, key=lambda speed: speed.seconds * (_WORTH_IT if speed.precision == "bf16" else 1)
     )
     torch.set_num_threads(best.threads)
     return best
-
-
-def _turns(ways: Sequence[Way], durations: Mapping[Way, Sequence[float]]) -> Iterator[Way]:
-    """Yield ways in turn: what holds up the machine for a moment holds them up alike.
-
-    After the first round, of which `durations` tell, those that could still be the fastest.
-    """
-    yield from ways
-    for _ in range(_ROUNDS - 1):
-        fastest = min(map(median, durations.values()))
-        yield from [way for way in durations if median(durations[way]) < _HOPELESS * fastest]
 
 
 def _time(

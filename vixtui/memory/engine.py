@@ -16,10 +16,10 @@ _KERNEL_BYTES: dict[StepPrecision, int] = {"fp32": 0, "bf16": 10 * _MIB}
 # Smallest budgets are up to so much larger than predicted.
 _GPU_MARGIN = 1.05
 GPU_CONTEXT_BYTES = 512 * _MIB
-# Decoded pictures stay on disk, but for a few that are left mapped: mapping them anew for each
+# Decoded pictures stay on disk, but all of a small cache is left mapped: mapping some anew for each
 # update takes longer than reading them.
 MOST_MAPPED_BYTES = 8 * _MIB
-# This one, the next and one to try; and of every picture its path and facts.
+# This batch, the next and one to try; and of every picture its path and facts.
 _BATCHES = 3
 _BYTES_A_PICTURE = 1000
 
@@ -46,7 +46,8 @@ def cpu_bytes(
         image_bytes: of a decoded picture, a byte a channel.
     """
     pictures = _BATCHES * batch_size * image_bytes + _BYTES_A_PICTURE * images
-    pictures += min(images * image_bytes, MOST_MAPPED_BYTES)
+    if images * image_bytes <= MOST_MAPPED_BYTES:
+        pictures += images * image_bytes
     return CPU_BASE_BYTES + _KERNEL_BYTES[precision] + cost.budget_bytes + pictures
 
 

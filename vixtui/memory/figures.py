@@ -183,9 +183,17 @@ class PresetFigures:
     def traced(
         options: Mapping[str, Any], largest_side: int, executions: Mapping[Execution, Steps]
     ) -> PresetFigures:
-        """Return the figures of steps that were all traced in the same sizes."""
-        steps = next(iter(executions.values()))
-        sizes = tuple(StepSize(step.patch_size, step.tokens, bool(step.extra)) for step in steps)
+        """Return the figures of traced steps.
+
+        Raises:
+            ValueError: when not all executions were traced in the same sizes.
+        """
+        sizes, *others = {
+            tuple(StepSize(step.patch_size, step.tokens, bool(step.extra)) for step in steps)
+            for steps in executions.values()
+        }
+        if others:
+            raise ValueError("not all executions were traced in the same sizes")
         return PresetFigures(options, largest_side, sizes, executions)
 
     def steps(self, execution: Execution) -> Steps:

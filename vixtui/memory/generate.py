@@ -29,6 +29,7 @@ from vixtui.memory.figures import (
     BATCHES,
     BUDGET_BATCHES,
     PATH,
+    SCHEMA_VERSION,
     UNIT_BYTES,
     Peaks,
     PresetFigures,
@@ -177,14 +178,17 @@ def main(arguments: list[str]) -> int:
         print("usage: python -m vixtui.memory.generate [--write [PRESET…]]", file=sys.stderr)
         return ExitCode.USAGE
     digest = sources_digest()
-    stale = set(stale_presets(read_figures(), digest))
+    try:
+        stale = set(stale_presets(read_figures(), digest))
+    except ValueError:  # of another schema
+        stale = set(all_presets())
     if not write:
         print(f"traced from other sources: {', '.join(sorted(stale))}" if stale else "up to date")
         return ExitCode.BUG if stale else ExitCode.OK
     if not stale <= set(names):
         print("error: traced from other sources: trace all presets anew", file=sys.stderr)
         return ExitCode.USAGE
-    folder = _PARTS / digest[:8]
+    folder = _PARTS / f"{SCHEMA_VERSION}-{digest[:8]}"
     folder.mkdir(parents=True, exist_ok=True)
     by_size = sorted(names, key=lambda name: SIZES.index(preset(name).size))
     tasks = [(name, backend) for backend in _BACKENDS for name in by_size]

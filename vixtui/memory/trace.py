@@ -198,7 +198,7 @@ def _examples(
 
 def _set_up(tape: Tape, model: nn.Module, channels: int) -> None:
     """Record what lives as long as the engine."""
-    for _ in ("mean", "standard deviation"):
+    for _ in ("mean", "reciprocal of the standard deviation"):
         tape.hold(channels * _FLOAT_BYTES)
     for tensor in _moved_tensors(model):
         tape.see(tensor)
