@@ -34,7 +34,7 @@ from vixtui.tui.widgets.log_pane import LogPane
 
 _LIFE_SECONDS = 1.0
 # Painting takes the most processor time, which the training can use better.
-PAINT_SECONDS = 3.0
+_PAINT_SECONDS = 3.0
 _STARTING = "Starting the engine and measuring what is fastest here: a few seconds."
 
 
@@ -109,7 +109,7 @@ was measured to take so far. The system does not hold it to the limit.
         self.watch(self.app, "current_run", self._show_run)
         self.watch(self.app, "starting", self._show_starting)
         self.set_interval(1 / self.vixtui.terminal.polls_per_second, self._poll)
-        self.set_interval(PAINT_SECONDS, self._redraw)
+        self.set_interval(_PAINT_SECONDS, self._redraw)
         self.set_interval(_LIFE_SECONDS, self._check_life)
 
     def _show_run(self, run: RunDirectory | None) -> None:
