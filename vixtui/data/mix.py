@@ -8,9 +8,12 @@ has, and any division of a batch into stretches gives the same pictures.
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor
+
+from vixtui.data.axes import by_axis
 
 _DRAWS = 4
 
@@ -36,12 +39,13 @@ def mix(
     Returns:
         the pictures, float (b, c, h, w), and how much of each is its own, float32 (b,).
     """
-    kind, share, centre_y, centre_x = draws.to(images.device).unbind(1)  # (b,) each
+    draws = draws.to(images.device)
+    kind, share = draws[:, :2].unbind(1)  # (b,) each
     height, width = images.shape[2:]
     cut = kind < cutmix
     side = torch.where(cut, (1 - share).sqrt(), 0.0)
-    rows = _within(height, centre_y, side)  # (b, h)
-    columns = _within(width, centre_x, side)  # (b, w)
+    # (b, h) and (b, w)
+    rows, columns = by_axis(partial(_within, side=side), height, width, draws[:, 2:])
     given = rows.sum(1) * columns.sum(1) / (height * width)
     theirs = rows[:, :, None] * columns[:, None]  # (b, h, w)
     if mixup > 0:
@@ -55,10 +59,10 @@ def mix(
 
 
 def _within(length: int, centre: Tensor, side: Tensor) -> Tensor:
-    """Return (b, length): 1 where a position lies in the stretch `side` around `centre`, else 0.
+    """Return (b, …, length): 1 where a position lies in the stretch `side` around `centre`, else 0.
 
-    Both are fractions of `length`, (b,).
+    Both are fractions of `length`: centres (b, …) and sides (b,).
     """
     middle = torch.arange(length, device=centre.device) + 0.5
-    inside = (middle - centre[:, None] * length).abs() < side[:, None] * (length / 2)
-    return inside.float()
+    distance = (middle - centre[..., None] * length).abs()
+    return (distance < side.view(-1, *(1,) * centre.ndim) * (length / 2)).float()
