@@ -100,7 +100,7 @@ def test_tracing_one_preset_anew_leaves_the_lines_of_others(
     figures.write_text(shipped, encoding="utf-8")
     monkeypatch.setattr(generate, "PATH", figures)
     monkeypatch.setattr(generate, "_PARTS", tmp_path)
-    done = tmp_path / generate.sources_digest()[:8]
+    done = generate.parts_folder(generate.sources_digest())
     done.mkdir()
     for backend in ("cpu", "cuda"):
         (done / f"vit-tiny-{backend}.tsv").write_text(f"vit:tiny\t{backend} fp32 none\t[]\n")

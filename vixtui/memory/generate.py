@@ -148,6 +148,11 @@ def sources_digest() -> str:
     return digest.hexdigest()
 
 
+def parts_folder(digest: str) -> Path:
+    """Return where presets that were traced from sources of a digest wait for the others."""
+    return _PARTS / f"{SCHEMA_VERSION}-{digest[:8]}"
+
+
 def _make_part(task: tuple[str, Backend], folder: Path) -> str:
     name, backend = task
     part = folder / f"{name.replace(':', '-')}-{backend}.tsv"
@@ -188,7 +193,7 @@ def main(arguments: list[str]) -> int:
     if not stale <= set(names):
         print("error: traced from other sources: trace all presets anew", file=sys.stderr)
         return ExitCode.USAGE
-    folder = _PARTS / f"{SCHEMA_VERSION}-{digest[:8]}"
+    folder = parts_folder(digest)
     folder.mkdir(parents=True, exist_ok=True)
     by_size = sorted(names, key=lambda name: SIZES.index(preset(name).size))
     tasks = [(name, backend) for backend in _BACKENDS for name in by_size]
