@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Iterator
 from math import inf
 
 import pytest
@@ -65,88 +66,72 @@ def test_seeds_differ_by_purpose_number_and_run() -> None:
     assert all(0 <= seed < 2**63 for seed in seeds)
 
 
+@pytest.fixture
+def calibrated(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., calibrate.Speed]]:
+    """Return a way to calibrate with updates that take as long as a function says.
+
+    It is told the precision and what the clock shows.
+    """
+    clock, threads_before = 0.0, torch.get_num_threads()
+    monkeypatch.setattr(calibrate.time, "perf_counter", lambda: clock)
+
+    def chosen(seconds_of: Callable[[str, float], float], *ways: calibrate.Way, **limit: float):
+        def run(precision: str) -> None:
+            nonlocal clock
+            clock += seconds_of(precision, clock)
+
+        return calibrate.calibrate(run, torch.device("cpu"), ways, **limit)
+
+    yield chosen
+    torch.set_num_threads(threads_before)
+
+
+@pytest.mark.parametrize(("bf16", "expected"), [(0.95, "fp32"), (0.5, "bf16")])
 def test_the_faster_precision_is_chosen_only_when_it_is_worth_it(
-    monkeypatch: pytest.MonkeyPatch,
+    calibrated, bf16: float, expected: str
 ) -> None:
-    device = torch.device("cpu")
-    threads = torch.get_num_threads()
-    for seconds, expected in (
-        ({"fp32": 1.0, "bf16": 0.95}, "fp32"),
-        ({"fp32": 1.0, "bf16": 0.5}, "bf16"),
-    ):
-        clock = [0.0]
-        monkeypatch.setattr(calibrate.time, "perf_counter", lambda clock=clock: clock[0])
-
-        def run(precision: str, clock: list[float] = clock, seconds: dict = seconds) -> None:
-            clock[0] += seconds[precision]
-
-        chosen = calibrate.calibrate(run, device, [("fp32", 1), ("bf16", 1)])
-        assert chosen.precision == expected
-    torch.set_num_threads(threads)
+    seconds = {"fp32": 1.0, "bf16": bf16}
+    chosen = calibrated(lambda precision, _: seconds[precision], ("fp32", 1), ("bf16", 1))
+    assert chosen.precision == expected
 
 
-def test_a_lucky_update_beside_a_busy_program_does_not_decide(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    clock, threads_before = 0.0, torch.get_num_threads()
+def test_a_lucky_update_beside_a_busy_program_does_not_decide(calibrated) -> None:
     seconds = {1: iter([0.2] * 5), 2: iter([0.3, 0.3, 0.1, 0.3, 0.3])}
-    monkeypatch.setattr(calibrate.time, "perf_counter", lambda: clock)
-
-    def run(precision: str) -> None:
-        nonlocal clock
-        clock += next(seconds[torch.get_num_threads()])
-
-    chosen = calibrate.calibrate(run, torch.device("cpu"), [("fp32", 1), ("fp32", 2)])
+    chosen = calibrated(lambda *_: next(seconds[torch.get_num_threads()]), ("fp32", 1), ("fp32", 2))
     assert (chosen.threads, chosen.seconds) == (1, pytest.approx(0.2))
-    torch.set_num_threads(threads_before)
 
 
-def test_what_holds_up_the_machine_for_a_moment_does_not_decide(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    clock, threads_before = 0.0, torch.get_num_threads()
+def test_what_holds_up_the_machine_for_a_moment_does_not_decide(calibrated) -> None:
     seconds = {"fp32": 0.3, "bf16": 0.2}
-    monkeypatch.setattr(calibrate.time, "perf_counter", lambda: clock)
 
-    def run(precision: str) -> None:
-        nonlocal clock
-        clock += seconds[precision] * (2 if 1.4 < clock < 4 else 1)
+    def seconds_of(precision: str, now: float) -> float:
+        return seconds[precision] * (2 if 1.4 < now < 4 else 1)
 
-    chosen = calibrate.calibrate(run, torch.device("cpu"), [("fp32", 1), ("bf16", 1)])
+    chosen = calibrated(seconds_of, ("fp32", 1), ("bf16", 1))
     assert (chosen.precision, chosen.seconds) == ("bf16", pytest.approx(0.2))
-    torch.set_num_threads(threads_before)
 
 
-def test_a_way_that_is_far_slower_is_tried_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, threads_before = 0.0, torch.get_num_threads()
+def test_a_way_that_is_far_slower_is_tried_twice(calibrated) -> None:
     tried: list[str] = []
-    monkeypatch.setattr(calibrate.time, "perf_counter", lambda: clock)
 
-    def run(precision: str) -> None:
-        nonlocal clock
+    def seconds_of(precision: str, _: float) -> float:
         tried.append(precision)
-        clock += {"fp32": 0.5, "bf16": 0.1}[precision]
+        return {"fp32": 0.5, "bf16": 0.1}[precision]
 
-    calibrate.calibrate(run, torch.device("cpu"), [("fp32", 1), ("bf16", 1)])
+    calibrated(seconds_of, ("fp32", 1), ("bf16", 1))
     assert tried == ["fp32", "bf16", "fp32", "bf16", "bf16", "bf16", "bf16"]
-    torch.set_num_threads(threads_before)
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [(inf, ("bf16", 2)), (10.0, ("fp32", 2))])
 def test_each_way_of_a_slow_model_is_tried_while_there_is_time(
-    monkeypatch: pytest.MonkeyPatch, seconds: float, expected: tuple[str, int]
+    calibrated, seconds: float, expected: tuple[str, int]
 ) -> None:
-    clock, threads_before = 0.0, torch.get_num_threads()
-    monkeypatch.setattr(calibrate.time, "perf_counter", lambda: clock)
-
-    def run(precision: str) -> None:
-        nonlocal clock
-        clock += {"fp32": 8.0, "bf16": 4.0}[precision] / torch.get_num_threads()
+    def seconds_of(precision: str, _: float) -> float:
+        return {"fp32": 8.0, "bf16": 4.0}[precision] / torch.get_num_threads()
 
     ways = [("fp32", 1), ("fp32", 2), ("bf16", 1), ("bf16", 2)]
-    chosen = calibrate.calibrate(run, torch.device("cpu"), ways, seconds=seconds)
+    chosen = calibrated(seconds_of, *ways, seconds=seconds)
     assert (chosen.precision, chosen.threads) == expected
-    torch.set_num_threads(threads_before)
 
 
 @pytest.mark.parametrize(

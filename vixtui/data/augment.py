@@ -73,8 +73,7 @@ def _moved(images: Tensor, shifts: Tensor, mirrored: Tensor, crop: float) -> Ten
     height, width = images.shape[2:]
     rows, columns = by_axis(partial(_window, crop=crop), height, width, shifts)
     columns = torch.where(mirrored[:, None], columns.flip(1), columns)
-    place = (rows[:, :, None] * width + columns[:, None]).flatten(1)  # (b, h·w)
-    place = place[:, None].expand(-1, images.shape[1], -1)
+    place = _crossings(rows, columns, images)
     return images.flatten(2).gather(2, place).view_as(images)
 
 
@@ -95,8 +94,7 @@ def _erase(x: Tensor, draws: Tensor, side: int) -> None:
     height, width = x.shape[2:]
     pixels = x.view(*x.shape[:2], -1)  # (b, c, h·w)
     rows, columns = by_axis(partial(_stretch, side=side), height, width, draws)  # (b, side) each
-    place = (rows[:, :, None] * width + columns[:, None]).flatten(1)  # (b, side²)
-    place = place[:, None].expand(-1, x.shape[1], -1)
+    place = _crossings(rows, columns, x)
     pixels.scatter_(2, place, pixels.mean(2, keepdim=True).expand_as(place))
 
 
@@ -104,3 +102,10 @@ def _stretch(length: int, draw: Tensor, side: int) -> Tensor:
     """Return (…, side): positions around a centre; beyond an edge, the edge again."""
     start = (draw * length).long()[..., None] - side // 2
     return (start + torch.arange(side, device=draw.device)).clamp_(0, length - 1)
+
+
+def _crossings(rows: Tensor, columns: Tensor, images: Tensor) -> Tensor:
+    """Return (b, c, m·n): where rows (b, m) meet columns (b, n) among the pixels of `images`."""
+    channels, _, width = images.shape[1:]
+    place = (rows[:, :, None] * width + columns[:, None]).flatten(1)
+    return place[:, None].expand(-1, channels, -1)
