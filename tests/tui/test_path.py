@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 from textual import events
 
 from vixtui.runs.directory import list_runs
 from vixtui.tui import choice
+from vixtui.tui.screens import train
 from vixtui.tui.screens.train import TrainScreen
 from vixtui.tui.widgets.chart import Chart
 from vixtui.tui.widgets.path_input import PathInput
@@ -70,6 +72,33 @@ async def test_pause_resume_and_stop_reach_the_engine(make_app, until, shown, mo
             await pilot.press(key)
             await until(pilot, lambda state=state: pilot.app.screen.state == state)
         await until(pilot, lambda: "Stopped; everything is saved" in shown(pilot))
+
+
+@pytest.mark.parametrize(
+    ("device", "cores", "expected"), [("cpu", 1, 5), ("cpu", 8, 1), ("cuda:0", 1, 1)]
+)
+async def test_a_training_on_all_cores_is_painted_more_rarely(
+    make_app, until, monkeypatch, device, cores, expected
+) -> None:
+    monkeypatch.setenv("FAKE_STEP_SECONDS", "0.05")
+    monkeypatch.setenv("FAKE_EPOCHS", "100000")
+    monkeypatch.setattr(train, "_LOOK_SECONDS", 1000.0)
+    monkeypatch.setattr(train, "usable_cores", lambda: cores)
+    async with make_app().run_test(size=(100, 30)) as pilot:
+        await ready(pilot, until)
+        await pilot.press("enter")
+        await until(pilot, lambda: getattr(pilot.app.screen, "state", "") == "training")
+        screen = pilot.app.screen
+        screen.progress.started = replace(screen.progress.started, device=device)
+        screen._redraw()
+        await until(pilot, lambda: screen._stale)
+        stale = []
+        for _ in range(expected):
+            screen._look()
+            stale.append(screen._stale)
+        assert stale == [True] * (expected - 1) + [False]
+        await pilot.press("s")
+        await until(pilot, lambda: screen.state == "stopped")
 
 
 @pytest.mark.parametrize(

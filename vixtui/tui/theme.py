@@ -58,18 +58,11 @@ class Terminal:
         color: False under ``NO_COLOR`` and on a dumb terminal.
         ascii: letters only: no braille, blocks or box drawing.
         few_colors: 16 colours or less.
-        remote: over SSH, where screens change more rarely.
     """
 
     color: bool = True
     ascii: bool = False
     few_colors: bool = False
-    remote: bool = False
-
-    @property
-    def polls_per_second(self) -> int:
-        """How often a live screen looks for news."""
-        return 2 if self.remote else 4
 
 
 def this_terminal() -> Terminal:
@@ -85,5 +78,4 @@ def this_terminal() -> Terminal:
             or encoding != "utf8"
         ),
         few_colors=os.name == "posix" and not rich_colors,
-        remote="SSH_CONNECTION" in os.environ,
     )

@@ -16,6 +16,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from vixtui.errors import UsageError, VixtuiError
+from vixtui.hardware.host import usable_cores
 from vixtui.runs import control
 from vixtui.runs.config import RunConfig
 from vixtui.runs.control import Command
@@ -32,9 +33,10 @@ from vixtui.tui.widgets.chart import Chart
 from vixtui.tui.widgets.fluid import Fluid
 from vixtui.tui.widgets.log_pane import LogPane
 
-_LIFE_SECONDS = 1.0
-# Painting takes the most processor time, which the training can use better.
-_PAINT_SECONDS = 3.0
+_POLL_SECONDS = 0.5
+_LOOK_SECONDS = 1.0
+# Painting takes processor time, of which a training on all cores should lose little.
+_LOOKS_PER_PAINT, _LOOKS_PER_PAINT_ON_ALL_CORES = 1, 5
 _STARTING = "Starting the engine and measuring what is fastest here: a few seconds."
 
 
@@ -81,7 +83,8 @@ was measured to take so far. The system does not hold it to the limit.
         self._curves = RunCurves()
         self._asked: Command | None = None
         self._shown_banner = Content("")
-        self._stale = False
+        self._stale, self._looks_since_paint = False, 0
+        self._cores = usable_cores()
         self._unshown: list[str] = []
         self._quiet = True  # no event has come since the run was opened
 
@@ -108,15 +111,14 @@ was measured to take so far. The system does not hold it to the limit.
         self.query_one("#accuracy", Chart).show(self._curves.accuracy)
         self.watch(self.app, "current_run", self._show_run)
         self.watch(self.app, "starting", self._show_starting)
-        self.set_interval(1 / self.vixtui.terminal.polls_per_second, self._poll)
-        self.set_interval(_PAINT_SECONDS, self._redraw)
-        self.set_interval(_LIFE_SECONDS, self._check_life)
+        self.set_interval(_POLL_SECONDS, self._poll)
+        self.set_interval(_LOOK_SECONDS, self._look)
 
     def _show_run(self, run: RunDirectory | None) -> None:
         self.run, self._tail, self._config, self.state = run, None, None, ""
         self._asked, self._quiet = None, True
         self._forget()
-        self.query_one(LogPane).clear()
+        self.query_one(LogPane).forget()
         self._unshown = []
         if run is not None:
             self._load(run)
@@ -156,9 +158,10 @@ was measured to take so far. The system does not hold it to the limit.
 
     def _poll(self) -> None:
         if self._tail is not None and (events := self._tail.poll()):
-            ended, self._quiet = self.progress.ended, False
+            phase, ended, self._quiet = self.progress.phase, self.progress.ended, False
             self._apply(events)
-            self._check_life()
+            if self.progress.phase != phase:
+                self._check_life()
             if self.progress.ended and not ended:
                 self._tell_end()
 
@@ -169,8 +172,21 @@ was measured to take so far. The system does not hold it to the limit.
         self._unshown += [line for event in events if (line := story.log_line(event))]
         self._stale = True
 
+    def _look(self) -> None:
+        self._check_life()
+        self._looks_since_paint += 1
+        if self.is_current and self._looks_since_paint >= self._looks_per_paint():
+            self._redraw()
+
+    def _looks_per_paint(self) -> int:
+        started, built = self.progress.started, self.progress.model
+        if self.state != "training" or started is None or built is None or started.device != "cpu":
+            return _LOOKS_PER_PAINT
+        free_cores = self._cores - built.threads * built.processes
+        return _LOOKS_PER_PAINT if free_cores > 0 else _LOOKS_PER_PAINT_ON_ALL_CORES
+
     def _redraw(self) -> None:
-        if self._stale and self.is_current:
+        if self._stale:
             self._refresh()
 
     def on_screen_resume(self) -> None:
@@ -194,7 +210,7 @@ was measured to take so far. The system does not hold it to the limit.
             self.tell(f"{safe(self.run.id)}: {self.progress.phase}", error=self.state == "failed")
 
     def _refresh(self) -> None:
-        self._stale = False
+        self._stale, self._looks_since_paint = False, 0
         if self._unshown:
             self.query_one(LogPane).add(self._unshown)
             self._unshown = []
