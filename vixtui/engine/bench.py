@@ -30,7 +30,10 @@ from vixtui.runs.config import DataConfig, Plan, Recipe, RunConfig
 
 _SIDE, _CLASSES = 32, 10
 # Preset and batch: the larger ones mostly compute and move, the last mostly starts operations.
-_STEPS = (("vit:tiny", 64), ("hybrid-vin:tiny", 16), ("vip:tiny", 16), ("vip:tiny", 4))
+_STEPS = (
+    ("vit:tiny", 64), ("hybrid-vin:tiny", 16), ("vip:tiny", 16), ("mixer:tiny", 16),
+    ("vip:tiny", 4),
+)  # fmt: skip
 # Works of a kind are short: each is done so often in a turn.
 _TIMES = 8
 _LEAST_TURNS = 2
