@@ -118,7 +118,7 @@ was measured to take so far. The system does not hold it to the limit.
         self.run, self._tail, self._config, self.state = run, None, None, ""
         self._asked, self._quiet = None, True
         self._forget()
-        self.query_one(LogPane).forget()
+        self.query_one(LogPane).clear()
         self._unshown = []
         if run is not None:
             self._load(run)

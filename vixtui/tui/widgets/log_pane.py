@@ -41,7 +41,7 @@ class LogPane(ScrollView, can_focus=False):
         self._wrapped.extend(map(self._wrap, entries))
         self._show()
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Take all entries away."""
         self._entries.clear()
         self._wrapped.clear()
