@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby, zip_longest
 from math import log10
 
@@ -16,6 +17,7 @@ from textual.widget import Widget
 
 from vixtui.tui.theme import CURVE_COLORS, Terminal
 from vixtui.tui.widgets.canvas import BAND, MARKS, Canvas
+from vixtui.tui.widgets.fit import strip_of
 from vixtui.tui.widgets.series import Bucket, Series
 from vixtui.tui.widgets.ticks import linear_ticks, log_ticks, tick_label
 
@@ -92,12 +94,13 @@ class Chart(Widget):
     def draw(self, width: int, height: int) -> list[Strip]:
         """Return the chart's rows for a size in cells."""
         background = self.rich_style
+        strip = partial(strip_of, width=width, style=background, console=self.app.console)
         legend = self._legend(width)
         rows = height - 3
         frame = _Frame.around(self._curves, self.log_y, self._y_range, max(2, rows // 3))
         if frame is None or rows < 2 or width < 24:
             lines = [legend, *([Text("")] * max(0, (height - 2) // 2)), self._nothing(frame, width)]
-            return [self._strip(line, width, background) for line in lines[:height]]
+            return [strip(line) for line in lines[:height]]
         margin = max(len(label) for _, label in frame.ticks) + 2
         canvas = Canvas(width - margin, rows, self._terminal.ascii)
         for number, curve in enumerate(self._curves):
@@ -108,8 +111,8 @@ class Chart(Widget):
         right = f"{self._x_name} {tick_label(round(frame.x_high, 2))}"
         left = tick_label(round(frame.x_low, 2))
         ends = " " * margin + left + right.rjust(width - margin - len(left))
-        feet = [self._strip(line, width, background) for line in (axis, Text(ends, style="dim"))]
-        return [self._strip(legend, width, background), *body, *feet]
+        feet = [strip(line) for line in (axis, Text(ends, style="dim"))]
+        return [strip(legend), *body, *feet]
 
     def _body(self, canvas: Canvas, frame: _Frame, margin: int, base: Style) -> list[Strip]:
         labels = {frame.row(value, canvas.rows): label for value, label in frame.ticks}
@@ -150,11 +153,6 @@ class Chart(Widget):
             return Style.null()
         color = CURVE_COLORS[curve % BAND % len(CURVE_COLORS)] if self._terminal.color else None
         return Style(color=color, dim=curve >= BAND)
-
-    def _strip(self, line: Text, width: int, background: Style) -> Strip:
-        line.truncate(width, pad=True)
-        segments = list(line.render(self.app.console))
-        return Strip(Segment.apply_style(segments, background), width)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
 
+from vixtui.tui.widgets.fit import strip_of
+
 _MOST_ENTRIES = 500
 
 
@@ -53,7 +55,8 @@ class LogPane(ScrollView, can_focus=False):
         width = self.scrollable_content_region.width
         if width != self._width:
             self._width = width
-            self._wrapped = deque(map(self._wrap, self._entries), maxlen=_MOST_ENTRIES)
+            self._wrapped.clear()
+            self._wrapped.extend(map(self._wrap, self._entries))
         self._show()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
@@ -74,15 +77,14 @@ class LogPane(ScrollView, can_focus=False):
     def render_line(self, y: int) -> Strip:
         """Return the row at a height of the view."""
         number = y + self.scroll_offset.y
-        row = Text(self._rows[number] if number < len(self._rows) else "", end="")
+        row = Text(self._rows[number] if number < len(self._rows) else "")
         selection = self.text_selection
         span = None if selection is None else selection.get_span(number)
         if span is not None:
             start, end = span
             style = self.screen.get_component_rich_style("screen--selection")
-            row.stylize(style, start, len(row) if end == -1 else end)
-        strip = Strip(row.render(self.app.console), row.cell_len)
-        strip = strip.extend_cell_length(self.size.width).apply_style(self.rich_style)
+            row.stylize(style, start, None if end == -1 else end)
+        strip = strip_of(row, self.size.width, self.rich_style, self.app.console)
         return strip.apply_offsets(0, number)
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
