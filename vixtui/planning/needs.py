@@ -121,6 +121,8 @@ class PresetNeeds:
         whole = self.whole(precision, recompute)
         if whole.peak_bytes <= allowed_bytes:
             return whole
+        if self.at(1, precision, recompute).peak_bytes > allowed_bytes:
+            return None
         # Fewer pictures need less, but for the whole batch, which keeps no gradients between
         # passes and so may need less than half of it.
         fitting = bisect_right(
@@ -128,7 +130,7 @@ class PresetNeeds:
             allowed_bytes,
             key=lambda micro_batch: self.at(micro_batch, precision, recompute).peak_bytes,
         )
-        return self.at(self._parts[fitting - 1], precision, recompute) if fitting else None
+        return self.at(self._parts[fitting - 1], precision, recompute)
 
     def smallest(self, precisions: Iterable[Precision], levels: Sequence[Recompute]) -> Need:
         """Return the least that any way needs."""

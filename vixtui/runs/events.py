@@ -263,6 +263,31 @@ TYPES: dict[str, type[Event]] = {
 }  # fmt: skip
 FINAL = (Stopped, Finished, Failed)
 
+# What JSON may hold for a field of a type.
+_JSON_TYPES: dict[str, tuple[type, ...]] = {
+    "int": (int,), "float": (float, int), "str": (str,), "bool": (bool,)
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    name: str
+    required: bool
+    types: tuple[type, ...]
+    endless_is_nan: bool
+
+
+def _field(name: str, default: object, wanted: str) -> _Field:
+    types = _JSON_TYPES[wanted.removesuffix(" | None")]
+    optional = (type(None),) if wanted.endswith("None") else ()
+    return _Field(name, default is MISSING, (*types, *optional), wanted == "float")
+
+
+_FIELDS = {
+    kind: tuple(_field(one.name, one.default, str(one.type)) for one in fields(kind))
+    for kind in TYPES.values()
+}
+
 
 def encode(event: Event) -> bytes:
     """Return the event's line, newline included. Non-finite numbers become null."""
@@ -288,29 +313,20 @@ def decode(line: bytes) -> Event | None:
     if kind is None:
         return None
     values: dict[str, Any] = {}
-    for field in fields(kind):
-        if field.name not in record:
-            if field.default is MISSING:
+    for field in _FIELDS[kind]:
+        value = record.get(field.name, MISSING)
+        if value is MISSING:
+            if field.required:
                 return None
             continue
-        value = record[field.name]
-        if field.type == "float" and (value is None or value in (math.inf, -math.inf)):
+        if field.endless_is_nan and (value is None or value in (math.inf, -math.inf)):
             value = math.nan
-        if not _fits(value, str(field.type)):
+        if type(value) not in field.types:
+            return None
+        if type(value) is int and abs(value) >= _MAX_NUMBER:
             return None
         values[field.name] = value
     return kind(**values) if 0 <= values["t"] < _MAX_TIME else None
-
-
-def _fits(value: object, wanted: str) -> bool:
-    if value is None:
-        return wanted.endswith("None")
-    kind = wanted.removesuffix(" | None")
-    if isinstance(value, bool) or kind == "bool":
-        return isinstance(value, bool) and kind == "bool"
-    if isinstance(value, int):
-        return kind in ("int", "float") and abs(value) < _MAX_NUMBER
-    return isinstance(value, float if kind == "float" else str) and kind != "int"
 
 
 class EventWriter:
