@@ -9,7 +9,8 @@ are open on its curves in a terminal of their own for five seconds and stopped f
 and again: for seconds at a time, a machine may be a quarter faster or slower, which would hide all
 else between two trainings, one after the other. In five seconds screens paint at least once; what
 is overdue after a stop is done while turning, which is not measured. The mean of all pairs counts.
-Speed is that of updates; validations and saves are left out.
+Speed is that of updates; validations and saves are left out. How much longer the engine's threads
+wait for a core is told beside it: a part of the cost only, but one that chance hardly changes.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ import termios
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from itertools import pairwise
 from math import log, sqrt
 from pathlib import Path
@@ -35,7 +37,7 @@ from statistics import mean, stdev
 
 from vixtui.hardware.host import usable_cores
 from vixtui.runs.directory import RunDirectory
-from vixtui.runs.events import EventWriter, StepDone, read_events
+from vixtui.runs.events import EventWriter, RunStarted, StepDone, read_events
 from vixtui.text import counted
 
 PAIRS, WINDOW_SECONDS, BATCH = 35, 5.0, 64
@@ -137,13 +139,38 @@ def steps_of(run: RunDirectory) -> list[StepDone]:
     return [event for event in read_events(run.events_path) if isinstance(event, StepDone)]
 
 
-def watched_in_turns(home: Path, threads: int, pairs: int) -> list[tuple[float, float]]:
-    """Return images a second alone and watched, side by side in one training."""
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A part of a training.
+
+    Args:
+        images_per_second: its speed; 0 when there was no update.
+        waiting: seconds that the engine's threads waited for a core, in each second.
+    """
+
+    images_per_second: float
+    waiting: float
+
+
+def waiting_seconds(pid: int) -> float:
+    """Return how long the threads of a process have waited for a core so far, where Linux tells."""
+    total = 0
+    for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        with suppress(OSError):  # a thread that has just ended
+            total += int(path.read_text().split()[1])
+    return total / 1e9
+
+
+def watched_in_turns(home: Path, threads: int, pairs: int) -> list[tuple[Window, Window]]:
+    """Return windows alone and watched, side by side in one training."""
     seconds = 2 * pairs * (WINDOW_SECONDS + _TURNING_SECONDS)
     seconds += _STARTING_SECONDS + _SETTLING_SECONDS
-    windows: list[dict[bool, tuple[float, float]]] = []
+    windows: list[dict[bool, tuple[float, float, float]]] = []
     windows_with_paint = Counter[bool]()
     with training(home, f"watched-{threads}", threads, seconds) as run:
+        pid = next(
+            event.pid for event in read_events(run.events_path) if isinstance(event, RunStarted)
+        )
         screens = Screens(home)
         try:
             time.sleep(_SETTLING_SECONDS)
@@ -154,19 +181,22 @@ def watched_in_turns(home: Path, threads: int, pairs: int) -> list[tuple[float, 
                     screens.go_on() if watched else screens.stop()
                     time.sleep(_TURNING_SECONDS)
                     started, painted = time.time(), screens.painted_bytes
+                    waited = waiting_seconds(pid)
                     time.sleep(WINDOW_SECONDS)
-                    windows[-1][watched] = started, time.time()
+                    waited = waiting_seconds(pid) - waited
+                    windows[-1][watched] = started, time.time(), waited
                     windows_with_paint[watched] += screens.painted_bytes > painted
         finally:
             screens.close()
         done = steps_of(run)
     if windows_with_paint[True] < 0.8 * pairs or windows_with_paint[False]:
         raise SystemExit(f"the screens painted in {windows_with_paint} of {pairs} windows")
-    speeds = [
-        (images_per_second(done, *pair[False]), images_per_second(done, *pair[True]))
-        for pair in windows
-    ]
-    found = [pair for pair in speeds if all(pair)]
+
+    def window(started: float, ended: float, waited: float) -> Window:
+        return Window(images_per_second(done, started, ended), waited / (ended - started))
+
+    every = [(window(*pair[False]), window(*pair[True])) for pair in windows]
+    found = [pair for pair in every if all(one.images_per_second for one in pair)]
     if len(found) < 0.9 * pairs:
         raise SystemExit(f"only {len(found)} of {pairs} pairs of windows had updates")
     return found
@@ -190,15 +220,24 @@ def lines(pairs: int = PAIRS) -> Iterator[str]:
     step, window = reporting_seconds()
     with tempfile.TemporaryDirectory() as folder:
         for threads in sorted({1, usable_cores()}):
-            speeds = watched_in_turns(Path(folder), threads, pairs)
-            losses = [log(alone / watched) for alone, watched in speeds]
-            loss, error = mean(losses), stdev(losses) / sqrt(len(losses))
+            windows = watched_in_turns(Path(folder), threads, pairs)
+            loss, error = _mean_and_error(
+                log(alone.images_per_second / watched.images_per_second)
+                for alone, watched in windows
+            )
             yield (
                 f"a watched training on {counted(threads, 'thread')} is slower by {loss:.1%}"
                 f" (standard error {error:.1%})  target ≤ {MOST_WATCHING:.0%}:"
                 f" {'yes' if loss <= MOST_WATCHING else 'NO'}"
             )
-            speed = mean(alone for alone, _ in speeds)
+            waiting, error = _mean_and_error(
+                watched.waiting - alone.waiting for alone, watched in windows
+            )
+            yield (
+                f"  its threads wait for a core {waiting:.1%} of the time longer"
+                f" (standard error {error:.1%})"
+            )
+            speed = mean(alone.images_per_second for alone, _ in windows)
             share = step * speed / BATCH + 10 * window
             yield (
                 f"its events take {share:.2%} of the time  target < {MOST_EVENTS:.0%}:"
@@ -208,6 +247,11 @@ def lines(pairs: int = PAIRS) -> Iterator[str]:
                 f"  {1e6 * step:.1f} µs a step of {1e3 * BATCH / speed:.0f} ms,"
                 f" {1e6 * window:.0f} µs at most ten times a second"
             )
+
+
+def _mean_and_error(values: Iterable[float]) -> tuple[float, float]:
+    found = list(values)
+    return mean(found), stdev(found) / sqrt(len(found))
 
 
 def main() -> None:

@@ -87,18 +87,24 @@ async def test_a_training_on_all_cores_is_painted_more_rarely(
     async with make_app().run_test(size=(100, 30)) as pilot:
         await ready(pilot, until)
         await pilot.press("enter")
-        await until(pilot, lambda: getattr(pilot.app.screen, "state", "") == "training")
+        await until(pilot, lambda: isinstance(pilot.app.screen, TrainScreen))
         screen = pilot.app.screen
+
+        def looked_until(state: str) -> bool:
+            screen._look()
+            return screen.state == state
+
+        await until(pilot, lambda: looked_until("training"))
         screen.progress.started = replace(screen.progress.started, device=device)
-        screen._redraw()
-        await until(pilot, lambda: screen._stale)
+        screen._refresh()
         stale = []
         for _ in range(expected):
+            screen._stale = True
             screen._look()
             stale.append(screen._stale)
         assert stale == [True] * (expected - 1) + [False]
         await pilot.press("s")
-        await until(pilot, lambda: screen.state == "stopped")
+        await until(pilot, lambda: looked_until("stopped"))
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,6 @@ from vixtui.tui.widgets.chart import Chart
 from vixtui.tui.widgets.fluid import Fluid
 from vixtui.tui.widgets.log_pane import LogPane
 
-_POLL_SECONDS = 0.5
 _LOOK_SECONDS = 1.0
 # Painting takes processor time, of which a training on all cores should lose little.
 _LOOKS_PER_PAINT, _LOOKS_PER_PAINT_ON_ALL_CORES = 1, 5
@@ -111,7 +110,6 @@ was measured to take so far. The system does not hold it to the limit.
         self.query_one("#accuracy", Chart).show(self._curves.accuracy)
         self.watch(self.app, "current_run", self._show_run)
         self.watch(self.app, "starting", self._show_starting)
-        self.set_interval(_POLL_SECONDS, self._poll)
         self.set_interval(_LOOK_SECONDS, self._look)
 
     def _show_run(self, run: RunDirectory | None) -> None:
@@ -156,15 +154,6 @@ was measured to take so far. The system does not hold it to the limit.
             self._check_life()
             self._refresh()
 
-    def _poll(self) -> None:
-        if self._tail is not None and (events := self._tail.poll()):
-            phase, ended, self._quiet = self.progress.phase, self.progress.ended, False
-            self._apply(events)
-            if self.progress.phase != phase:
-                self._check_life()
-            if self.progress.ended and not ended:
-                self._tell_end()
-
     def _apply(self, events: list[Event]) -> None:
         for event in events:
             self.progress.apply(event)
@@ -173,7 +162,13 @@ was measured to take so far. The system does not hold it to the limit.
         self._stale = True
 
     def _look(self) -> None:
+        ended = self.progress.ended
+        if self._tail is not None and (events := self._tail.poll()):
+            self._quiet = False
+            self._apply(events)
         self._check_life()
+        if self.progress.ended and not ended:
+            self._tell_end()
         self._looks_since_paint += 1
         if self.is_current and self._looks_since_paint >= self._looks_per_paint():
             self._redraw()
