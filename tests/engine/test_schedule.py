@@ -66,24 +66,55 @@ def test_seeds_differ_by_purpose_number_and_run() -> None:
     assert all(0 <= seed < 2**63 for seed in seeds)
 
 
-@pytest.fixture
-def calibrated(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., calibrate.Speed]]:
-    """Return a way to calibrate with updates that take as long as a function says.
+Seconds = Callable[[str, float], float]
+"""What an update takes in a precision, at what the clock shows."""
 
-    It is told the precision and what the clock shows.
-    """
+
+@pytest.fixture
+def updates(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Seconds], Callable]]:
+    """Return what makes updates that seem to take as long as a function says."""
     clock, threads_before = 0.0, torch.get_num_threads()
     monkeypatch.setattr(calibrate.time, "perf_counter", lambda: clock)
 
-    def chosen(seconds_of: Callable[[str, float], float], *ways: calibrate.Way, **limit: float):
+    def taking(seconds_of: Seconds) -> Callable[[str], None]:
         def run(precision: str) -> None:
             nonlocal clock
             clock += seconds_of(precision, clock)
 
-        return calibrate.calibrate(run, torch.device("cpu"), ways, **limit)
+        return run
 
-    yield chosen
+    yield taking
     torch.set_num_threads(threads_before)
+
+
+@pytest.fixture
+def calibrated(updates) -> Callable[..., calibrate.Speed]:
+    """Return a way to calibrate with such updates."""
+    return lambda seconds_of, *ways, **limit: calibrate.calibrate(
+        updates(seconds_of), torch.device("cpu"), ways, **limit
+    )
+
+
+FOUR_WAYS = [("fp32", 2), ("fp32", 1), ("bf16", 2), ("bf16", 1)]
+
+
+@pytest.mark.parametrize(
+    ("seconds_of_bf16", "limit", "tried", "timed"),
+    [
+        (1.0, inf, FOUR_WAYS, FOUR_WAYS),
+        (10.0, inf, [("fp32", 2), ("bf16", 2)], [("bf16", 2)]),
+        (10.0, 15.0, [("fp32", 2)], [("fp32", 2)]),
+        (22.0, inf, [("fp32", 2), ("bf16", 2)], [("fp32", 2)]),  # rounded more coarsely
+    ],
+)
+def test_of_a_slow_model_one_update_a_precision_tells_enough(
+    updates, seconds_of_bf16: float, limit: float, tried: list, timed: list
+) -> None:
+    single = {"fp32": 2.4 * min(10.0, seconds_of_bf16), "bf16": seconds_of_bf16}
+    run = updates(lambda precision, _: 2 * single[precision] / torch.get_num_threads())
+    taken = calibrate.first_updates(run, torch.device("cpu"), FOUR_WAYS, seconds=limit)
+    assert list(taken) == tried
+    assert calibrate.worth_timing(taken) == timed
 
 
 @pytest.mark.parametrize(("bf16", "expected"), [(0.95, "fp32"), (0.5, "bf16")])
@@ -137,10 +168,10 @@ def test_each_way_of_a_slow_model_is_tried_while_there_is_time(
 @pytest.mark.parametrize(
     ("device", "asked", "cores", "ways"),
     [
-        ("cpu", (0, "auto"), 4, [("fp32", 1), ("fp32", 4), ("bf16", 1), ("bf16", 4)]),
+        ("cpu", (0, "auto"), 4, [("fp32", 4), ("fp32", 1), ("bf16", 4), ("bf16", 1)]),
         ("cpu", (0, "fp32"), 1, [("fp32", 1)]),
         ("cpu", (3, "auto"), 4, [("fp32", 3), ("bf16", 3)]),
-        ("cpu", (0, "bf16"), 4, [("bf16", 1), ("bf16", 4)]),
+        ("cpu", (0, "bf16"), 4, [("bf16", 4), ("bf16", 1)]),
         ("cuda", (0, "fp32"), 4, [("fp32", 4)]),
     ],
 )

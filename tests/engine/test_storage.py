@@ -6,10 +6,12 @@ import errno
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 import torch
 from safetensors import SafetensorError
@@ -94,6 +96,22 @@ def test_what_does_not_come_back_replaces_nothing(
     assert caught.value.exit_code == ExitCode.DISK
     assert value(path) == 1
     assert names(path) == [path.name]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a limit of addresses is a notion of Linux")
+def test_a_run_that_uses_all_its_memory_can_read_what_it_saves(path: Path) -> None:
+    import resource
+
+    tensors = {str(number): torch.zeros(2**20) for number in range(64)}  # 256 MiB
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    narrow = psutil.Process().memory_info().vms + 64 * 2**20
+    resource.setrlimit(resource.RLIMIT_AS, (narrow, limits[1]))
+    try:
+        save_tensors(path, tensors, {}, sealed=True)
+        assert is_intact(path)
+        assert resource.getrlimit(resource.RLIMIT_AS) == (narrow, limits[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
 
 
 def test_the_room_is_looked_at_first(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from statistics import median
@@ -16,6 +16,8 @@ _ROUNDS = 5
 _SECONDS_A_WAY = 1.5
 # A way that takes so many times as long as the fastest is not tried again.
 _HOPELESS = 2.0
+# Updates that take so long use all cores well, and one tells how fast others will be.
+_LONG_SECONDS = 5.0
 # bfloat16 rounds the weights' gradients more coarsely, so it has to earn its place.
 _WORTH_IT = 1.15
 
@@ -44,13 +46,43 @@ def ways_to_try(
         precision: a fixed one, or ``auto`` to choose.
         cores: that it may use.
     """
-    thread_choices = [threads] if threads else [1, cores] if cores > 1 else [1]
+    thread_choices = [threads] if threads else [cores, 1] if cores > 1 else [1]
     if device.type != "cpu":
         thread_choices = [threads or cores]
     precisions = ["fp32", "bf16"] if native_bf16(device) else ["fp32"]
     if precision != "auto":
         precisions = [precision]
     return [(kind, number) for kind in precisions for number in thread_choices]
+
+
+def first_updates(
+    run: Callable[[str], object], device: torch.device, ways: Sequence[Way], *, seconds: float
+) -> dict[Way, float]:
+    """Do one update in each of some ways; return the seconds that it took.
+
+    Left out is fewer threads where an update on more is long, and what the time does not suffice
+    for.
+
+    Args:
+        run, device: as for `calibrate`.
+        ways: those with more threads first.
+        seconds: for all but the first.
+    """
+    started, taken = time.perf_counter(), dict[Way, float]()
+    for kind, threads in ways:
+        if taken and time.perf_counter() - started >= seconds:
+            break
+        if all(other != kind or long < _LONG_SECONDS for (other, _), long in taken.items()):
+            taken[kind, threads] = _time(run, device, kind, threads)
+    return taken
+
+
+def worth_timing(taken: Mapping[Way, float]) -> list[Way]:
+    """Return the ways between which first updates do not tell: the fastest where they are long."""
+    if min(taken.values()) < _LONG_SECONDS:
+        return list(taken)
+    best = _best(taken)
+    return [(best.precision, best.threads)]
 
 
 def calibrate(
@@ -83,12 +115,16 @@ def calibrate(
             fastest = min(map(median, durations.values()))
             contenders = [way for way in durations if median(durations[way]) < _HOPELESS * fastest]
     # Beside another program a few updates are lucky, which tells little about the rest.
-    tried = [Speed(threads, kind, median(taken)) for (kind, threads), taken in durations.items()]
-    best = min(
-        tried, key=lambda speed: speed.seconds * (_WORTH_IT if speed.precision == "bf16" else 1)
-    )
+    best = _best({way: median(taken) for way, taken in durations.items()})
     torch.set_num_threads(best.threads)
     return best
+
+
+def _best(taken: Mapping[Way, float]) -> Speed:
+    speeds = [Speed(threads, kind, seconds) for (kind, threads), seconds in taken.items()]
+    return min(
+        speeds, key=lambda speed: speed.seconds * (_WORTH_IT if speed.precision == "bf16" else 1)
+    )
 
 
 def _time(

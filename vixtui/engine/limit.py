@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psutil
 import torch
@@ -60,21 +62,44 @@ def release_reserve(device: torch.device) -> None:
     _allow_more(device, _RESERVE_BYTES)
 
 
-def make_room(device: torch.device, *, threads: int = 0, file_bytes: int = 0) -> None:
+def make_room(device: torch.device, *, threads: int = 0) -> None:
     """Allow a little more, after memory ran out: for small objects and code.
 
     Args:
         device: of the training.
         threads: that are to be started.
-        file_bytes: of a file that is to be mapped.
     """
-    _allow_more(device, _ROOM_BYTES + threads * _STACK_BYTES + file_bytes)
+    _allow_more(device, _ROOM_BYTES + threads * _STACK_BYTES)
+
+
+@contextmanager
+def more_addresses(count: int) -> Iterator[None]:
+    """Allow `count` addresses more inside, for what is mapped and takes no memory."""
+    if sys.platform != "linux":
+        yield
+        return
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    _raise_address_limit(count)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
 
 
 def _allow_more(device: torch.device, more_bytes: int) -> None:
     if device.type == "cpu" and sys.platform == "linux":
-        import resource
+        _raise_address_limit(more_bytes)
 
-        limit, highest = resource.getrlimit(resource.RLIMIT_AS)
-        if limit != resource.RLIM_INFINITY:
-            resource.setrlimit(resource.RLIMIT_AS, (limit + more_bytes, highest))
+
+def _raise_address_limit(count: int) -> None:
+    """Raise it by `count`, or as far as the system allows."""
+    import resource
+
+    limit, highest = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY:
+        raised = limit + count
+        if highest != resource.RLIM_INFINITY:
+            raised = min(raised, highest)
+        resource.setrlimit(resource.RLIMIT_AS, (raised, highest))

@@ -22,8 +22,6 @@ T = TypeVar("T")
 
 # Autograd's thread lets go of a failed step a moment after the failure is known.
 _LET_GO_SECONDS = 0.1
-# Weights, their averages and two moments, which are read back once they are saved.
-_SAVED_COPIES = 4
 
 
 class Recovery:
@@ -40,8 +38,6 @@ class Recovery:
     ) -> None:
         self._learner, self._device, self._on_change = learner, device, on_change
         self._thread: ThreadPoolExecutor | None = None
-        weights = sum(parameter.nbytes for parameter in learner.model.parameters())
-        self._unmapped_bytes = _SAVED_COPIES * weights
 
     def run(self, work: Callable[[], T]) -> T:
         """Return what `work` returns; it must start from the same place each time.
@@ -76,8 +72,7 @@ class Recovery:
         gc.collect()
         if self._device.type == "cpu":
             give_back_freed_memory()
-            make_room(self._device, file_bytes=self._unmapped_bytes)
-            self._unmapped_bytes = 0
+            make_room(self._device)
         else:
             torch.get_device_module(self._device).empty_cache()
 

@@ -176,19 +176,17 @@ class Setup:
         return threads < self._cores
 
     def _take_first_steps(self, ways: list[calibrate.Way], seconds: float) -> list[calibrate.Way]:
-        """Do all that a training does, once in every way; return those of use.
+        """Do all that a training does, once in every way; return those of which one may be fastest.
 
         What libraries make for it and keep then lies together, below all tensors of later steps.
         When the `seconds` are over, ways not tried yet are left out.
         """
-        started = time.perf_counter()
+        computed = self.learner.micro_batch, self.learner.recompute
         with large_blocks_mapped():
-            for number, (precision, threads) in enumerate(ways):
-                if number and time.perf_counter() - started >= seconds:
-                    ways = ways[:number]
-                    break
-                torch.set_num_threads(threads)
-                self._try_update(precision)
+            taken = calibrate.first_updates(self._try_update, self.device, ways, seconds=seconds)
+            ways = list(taken)
+            if (self.learner.micro_batch, self.learner.recompute) == computed:
+                ways = calibrate.worth_timing(taken)  # none was done anew
             if not self._half_precision_works(ways):
                 self._reporter.warn("bf16 gives no usable numbers here: fp32 is used")
                 ways = [("fp32", threads) for threads in sorted({threads for _, threads in ways})]

@@ -6,7 +6,8 @@ import errno
 import hashlib
 import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from vixtui.engine.limit import more_addresses
 from vixtui.errors import DiskError
 from vixtui.files import disk_error, replacing, sync
 from vixtui.text import format_bytes
@@ -75,9 +77,26 @@ def is_intact(path: Path) -> bool:
     return found == noted
 
 
+@contextmanager
+def opened(path: Path) -> Iterator[safe_open]:
+    """Open a file whose tensors are read when asked for.
+
+    Read, not mapped: a mapped tensor would be resident beside its copy. The library maps the file
+    all the same, for which the limit of a run that uses all its memory has no room.
+
+    Raises:
+        SafetensorError, OSError: when it cannot be opened.
+    """
+    with (
+        more_addresses(path.stat().st_size),
+        safe_open(path, framework="pt", backend="pread") as file,
+    ):
+        yield file
+
+
 def _digest_of(path: Path) -> tuple[str, str | None]:
     """Return the digest of a file's tensors and metadata, and the one noted in it."""
-    with safe_open(path, framework="pt", backend="pread") as file:
+    with opened(path) as file:
         metadata = dict(file.metadata() or {})
         noted = metadata.pop(_DIGEST, None)
         names = sorted(file.keys())

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from torch import Tensor
 
 from vixtui import __version__
-from vixtui.engine.storage import save_tensors
+from vixtui.engine.storage import opened, save_tensors
 from vixtui.errors import WeightsError
 from vixtui.models.vision_xformer import VisionXFormer, build
 from vixtui.runs.config import RunConfig
@@ -92,8 +92,7 @@ def _compare(path: Path, model: VisionXFormer) -> None:
 
 def _read(path: Path, model: VisionXFormer) -> None:
     try:
-        # Read, not mapped: a mapped file would be resident beside the model.
-        with safe_open(path, framework="pt", backend="pread") as file, torch.no_grad():
+        with opened(path) as file, torch.no_grad():
             for name, tensor in model.state_dict().items():
                 tensor.copy_(file.get_tensor(name))
     except (SafetensorError, OSError) as error:
