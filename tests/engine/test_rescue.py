@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Collection
 from contextlib import closing
+from math import isnan
 
 import pytest
 import torch
@@ -21,7 +22,15 @@ from vixtui.engine.state import TrainState
 from vixtui.engine.train import train
 from vixtui.errors import UsageError
 from vixtui.runs.directory import RunDirectory
-from vixtui.runs.events import EventWriter, Finished, RunStarted, StepSkipped, Warned, WentBack
+from vixtui.runs.events import (
+    EpochDone,
+    EventWriter,
+    Finished,
+    RunStarted,
+    StepSkipped,
+    Warned,
+    WentBack,
+)
 from vixtui.runs.weights import Preprocessing
 
 NAN, INF = float("nan"), float("inf")
@@ -98,6 +107,16 @@ def test_a_step_without_a_number_changes_no_weight(engine: Callable[..., None]) 
     assert [event.skipped for event in skipped] == list(range(1, 10))
     assert not of(run, WentBack)
     assert len(of(run, Finished)) == 1
+
+
+def test_an_epoch_without_a_number_tells_none(engine: Callable[..., None]) -> None:
+    run = make_run(epochs=2, batch_size=600)
+    engine(run, bad=[0, 1])
+    first, second = of(run, EpochDone)
+    assert first.step == 2
+    assert isnan(first.loss)
+    assert isnan(first.accuracy)
+    assert second.loss > 0
 
 
 def test_several_in_a_row_go_back_and_a_crash_in_between_changes_nothing(

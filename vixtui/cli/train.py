@@ -412,11 +412,12 @@ def _narrate(
 ) -> None:
     from vixtui.cli.recommend import describe_budget
     from vixtui.planning.words import describe_way
-    from vixtui.text import format_bytes, format_seconds
+    from vixtui.text import counted, format_bytes, format_seconds
 
     for remark in source.notes:
         narrate.note(f"data: {remark}")
-    limit = format_seconds(recipe.seconds) if recipe.seconds else f"{recipe.epochs} epochs"
+    epochs = counted(recipe.epochs or 0, "epoch")
+    limit = format_seconds(recipe.seconds) if recipe.seconds else epochs
     why = f" ({choice.reason})" if chosen_here else ""
     narrate.note(f"training {choice.preset}{why} for {limit}")
     narrate.note(

@@ -157,12 +157,13 @@ class Loop:
         state = self._state
         if self._recipe.seconds is not None and progress > 0:
             state.expected_epochs = epoch / progress
+        images = state.epoch_images or math.nan  # when all updates were skipped
         self._reporter.write(
             events.EpochDone,
             epoch=epoch,
             step=state.step,
-            loss=state.epoch_loss_sum / max(1, state.epoch_images),
-            accuracy=state.epoch_correct / max(1, state.epoch_images),
+            loss=state.epoch_loss_sum / images,
+            accuracy=state.epoch_correct / images,
             seconds=self._clock.elapsed(),
         )
         state.epoch_loss_sum = state.epoch_correct = state.epoch_images = 0
