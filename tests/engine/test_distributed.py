@@ -25,7 +25,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from small_runs import WAIT_SECONDS, make_run, of, wait_for
 
-from vixtui.engine.agent import _loopback_interface
+from vixtui.engine.agent import interface_to
 from vixtui.engine.distributed import ALONE, Group
 from vixtui.errors import ExitCode
 from vixtui.paths import runs_dir
@@ -75,6 +75,14 @@ def test_one_process_alone_needs_no_torch_distributed() -> None:
     assert torch.equal(rows, torch.arange(6).view(3, 2))
 
 
+def test_machines_talk_through_the_interface_that_leads_to_the_first() -> None:
+    for name, addresses in psutil.net_if_addrs().items():
+        for known in addresses:
+            if known.family == socket.AF_INET:
+                assert interface_to(known.address) == name
+    assert interface_to("no.such.host.invalid") is None
+
+
 @needs_gloo
 def test_two_processes_have_the_gradient_of_one(tmp_path: Path) -> None:
     program, places = [sys.executable, sharing.__file__], [("0", "2"), ("1", "2")]
@@ -108,7 +116,7 @@ def test_what_processes_of_a_machine_exchange_is_no_concern_of_others() -> None:
         children.append(
             subprocess.Popen(
                 [sys.executable, machines.__file__],
-                env=environment | {"GLOO_SOCKET_IFNAME": _loopback_interface()},
+                env=environment | {"GLOO_SOCKET_IFNAME": interface_to("127.0.0.1")},
                 stdout=subprocess.PIPE,
                 text=True,
             )

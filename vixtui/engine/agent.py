@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -68,9 +70,9 @@ def lead(run: RunDirectory, nproc: int, nodes: Nodes = ONE_NODE) -> None:
             signal.signal(getattr(signal, name), lambda *_: send(run.control_path, "stop"))
     # The agent would take the others for itself, and kill what should save first.
     os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = "SIGUSR2"
+    if interface := interface_to(nodes.endpoint.rpartition(":")[0].strip("[]")):
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
     local = _LOOPBACK if nodes.endpoint.startswith(_LOOPBACK) else None
-    if local:
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", _loopback_interface())
     # Only a static rendezvous lets the machine that holds the run have the first process.
     meeting = RendezvousParameters(
         backend="c10d" if nodes.count == 1 else "static",
@@ -126,11 +128,21 @@ def _explain(failure: ProcessFailure, run: RunDirectory) -> VixtuiError:
     )
 
 
-def _loopback_interface() -> str:
-    for name, addresses in psutil.net_if_addrs().items():
-        if any(address.address == _LOOPBACK for address in addresses):
-            return name
-    return "lo"
+def interface_to(host: str) -> str | None:
+    """Return the name of the network interface that leads to a host, if that can be found out.
+
+    Left to itself, gloo takes the one that this machine's name stands for, which on many is the
+    loopback.
+    """
+    with suppress(OSError):
+        family, kind, _, _, address = socket.getaddrinfo(host, 9, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind) as unused:
+            unused.connect(address)  # sends nothing
+            mine = unused.getsockname()[0]
+        for name, addresses in psutil.net_if_addrs().items():
+            if any(known.address == mine for known in addresses):
+                return name
+    return None
 
 
 # --- in the processes that the agent starts ---

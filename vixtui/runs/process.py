@@ -115,7 +115,9 @@ def start_training(
 def join_training(nproc: int, nodes: Nodes) -> int:
     """Lend this machine to a run of another one until it ends; return the exit code."""
     command = _command("join", str(nproc), *nodes.words())
-    return subprocess.run(command, env=os.environ | engine_environment(), check=False).returncode
+    # It speaks to the user, whom torch's warnings about names of machines would puzzle.
+    environment = {"TORCH_CPP_LOG_LEVEL": "ERROR"} | os.environ | engine_environment()
+    return subprocess.run(command, env=environment, check=False).returncode
 
 
 class Engine:
