@@ -8,6 +8,10 @@ from math import inf
 
 from vixtui.runs.process import COUNTED_FROM_VARIABLE
 
+# No start takes longer: the clock was set in between, as it is when a small computer finds the
+# network, and what it says tells nothing.
+_LONGEST_START_SECONDS = 3600.0
+
 
 def counted_from() -> float | None:
     """Return from when on time counts, in seconds since the epoch, if who started us told that."""
@@ -23,7 +27,10 @@ class RunClock:
     """
 
     def __init__(self, started: float) -> None:
-        self._session_started = time.monotonic() - (time.time() - started)
+        passed = time.time() - started
+        if not 0 <= passed <= _LONGEST_START_SECONDS:
+            passed = 0.0
+        self._session_started = time.monotonic() - passed
         self._earlier_seconds = self._left_out_seconds = 0.0
 
     def go_on_from(self, seconds: float) -> None:
