@@ -101,7 +101,7 @@ FOUR_WAYS = [("fp32", 2), ("fp32", 1), ("bf16", 2), ("bf16", 1)]
 @pytest.mark.parametrize(
     ("seconds_of_bf16", "limit", "tried", "timed"),
     [
-        (1.0, inf, FOUR_WAYS, FOUR_WAYS),
+        (0.5, inf, FOUR_WAYS, FOUR_WAYS),
         (10.0, inf, [("fp32", 2), ("bf16", 2)], [("bf16", 2)]),
         (10.0, 15.0, [("fp32", 2)], [("fp32", 2)]),
         (22.0, inf, [("fp32", 2), ("bf16", 2)], [("fp32", 2)]),  # rounded more coarsely

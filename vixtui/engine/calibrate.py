@@ -17,7 +17,7 @@ _SECONDS_A_WAY = 1.5
 # A way that takes so many times as long as the fastest is not tried again.
 _HOPELESS = 2.0
 # Updates that take so long use all cores well, and one tells how fast others will be.
-_LONG_SECONDS = 5.0
+_LONG_SECONDS = 2.0
 # bfloat16 rounds the weights' gradients more coarsely, so it has to earn its place.
 _WORTH_IT = 1.15
 
