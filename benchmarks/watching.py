@@ -145,7 +145,7 @@ class Window:
 
     Args:
         images_per_second: its speed; 0 when there was no update.
-        waiting: seconds that the engine's threads waited for a core, in each second.
+        waiting: seconds that the engine's threads together waited for a core, in each second.
     """
 
     images_per_second: float
@@ -153,7 +153,7 @@ class Window:
 
 
 def waiting_seconds(pid: int) -> float:
-    """Return how long the threads of a process have waited for a core so far, where Linux tells."""
+    """Return how long the threads of a process have waited for a core so far, as Linux tells it."""
     total = 0
     for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
         with suppress(OSError):  # a thread that has just ended
@@ -233,10 +233,11 @@ def lines(pairs: int = PAIRS) -> Iterator[str]:
             waiting, error = _mean_and_error(
                 watched.waiting - alone.waiting for alone, watched in windows
             )
-            yield (
-                f"  its threads wait for a core {waiting:.1%} of the time longer"
-                f" (standard error {error:.1%})"
-            )
+            if Path("/proc/self/schedstat").exists():
+                yield (
+                    f"  its threads together wait {1e3 * waiting:.0f} ms a second longer for a core"
+                    f" (standard error {1e3 * error:.0f} ms)"
+                )
             speed = mean(alone.images_per_second for alone, _ in windows)
             share = step * speed / BATCH + 10 * window
             yield (

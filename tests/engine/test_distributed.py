@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import faulty
 import machines
@@ -25,9 +26,10 @@ from PIL import Image
 from safetensors.torch import load_file
 from small_runs import WAIT_SECONDS, make_run, of, wait_for
 
+from vixtui.engine import agent
 from vixtui.engine.agent import interface_to
 from vixtui.engine.distributed import ALONE, Group
-from vixtui.errors import ExitCode
+from vixtui.errors import ExitCode, UsageError
 from vixtui.paths import runs_dir
 from vixtui.runs import control
 from vixtui.runs.directory import RunDirectory, list_runs
@@ -75,12 +77,25 @@ def test_one_process_alone_needs_no_torch_distributed() -> None:
     assert torch.equal(rows, torch.arange(6).view(3, 2))
 
 
-def test_machines_talk_through_the_interface_that_leads_to_the_first() -> None:
-    for name, addresses in psutil.net_if_addrs().items():
-        for known in addresses:
-            if known.family == socket.AF_INET:
-                assert interface_to(known.address) == name
-    assert interface_to("no.such.host.invalid") is None
+@pytest.mark.skipif(sys.platform != "linux", reason="gloo is told its interface on Linux only")
+def test_machines_talk_through_the_interface_that_leads_to_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lan = SimpleNamespace(address="192.168.0.10")
+    loopback = SimpleNamespace(address="127.0.0.1")
+    monkeypatch.setattr(psutil, "net_if_addrs", lambda: {"lo": [loopback], "lan0": [lan]})
+    assert interface_to("127.0.0.1", alone=True) == "lo"
+    monkeypatch.setattr(agent, "_address_to", lambda host: lan.address)
+    assert interface_to("first", alone=False) == "lan0"
+    monkeypatch.setattr(agent, "_address_to", lambda host: None)
+    assert interface_to("nowhere", alone=False) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="gloo is told its interface on Linux only")
+def test_a_name_that_stands_for_the_loopback_leads_to_no_other_machine() -> None:
+    with pytest.raises(UsageError, match=r"localhost stands for .*--rdzv-endpoint.*the address"):
+        interface_to("localhost", alone=False)
+    assert interface_to("a..b", alone=False) is None  # no name at all
 
 
 @needs_gloo
@@ -116,7 +131,7 @@ def test_what_processes_of_a_machine_exchange_is_no_concern_of_others() -> None:
         children.append(
             subprocess.Popen(
                 [sys.executable, machines.__file__],
-                env=environment | {"GLOO_SOCKET_IFNAME": interface_to("127.0.0.1")},
+                env=environment | {"GLOO_SOCKET_IFNAME": interface_to("127.0.0.1", alone=True)},
                 stdout=subprocess.PIPE,
                 text=True,
             )

@@ -96,23 +96,36 @@ def calibrated(updates) -> Callable[..., calibrate.Speed]:
 
 
 FOUR_WAYS = [("fp32", 2), ("fp32", 1), ("bf16", 2), ("bf16", 1)]
+ON_BOTH = [("fp32", 2), ("bf16", 2)]
 
 
 @pytest.mark.parametrize(
-    ("seconds_of_bf16", "limit", "tried", "timed"),
+    ("fp32", "bf16", "busy", "limit", "tried", "timed"),
     [
-        (0.5, inf, FOUR_WAYS, FOUR_WAYS),
-        (10.0, inf, [("fp32", 2), ("bf16", 2)], [("bf16", 2)]),
-        (10.0, 15.0, [("fp32", 2)], [("fp32", 2)]),
-        (22.0, inf, [("fp32", 2), ("bf16", 2)], [("fp32", 2)]),  # rounded more coarsely
+        (1.5, 0.5, 1.0, inf, FOUR_WAYS, FOUR_WAYS),
+        (15.0, 8.0, 0.9, inf, ON_BOTH, [("bf16", 2)]),
+        (8.0, 15.0, 0.9, inf, ON_BOTH, [("fp32", 2)]),
+        (9.0, 8.0, 0.9, inf, ON_BOTH, ON_BOTH),  # first updates differ by chance, too
+        (15.0, 1.0, 0.9, inf, [*ON_BOTH, ("bf16", 1)], [("bf16", 2), ("bf16", 1)]),
+        (15.0, 8.0, 0.5, inf, FOUR_WAYS, [("bf16", 2), ("bf16", 1)]),  # beside another program
+        (15.0, 8.0, 0.9, 15.0, [("fp32", 2)], [("fp32", 2)]),
     ],
 )
-def test_of_a_slow_model_one_update_a_precision_tells_enough(
-    updates, seconds_of_bf16: float, limit: float, tried: list, timed: list
+def test_of_a_large_model_one_update_in_a_way_tells_whether_it_is_far_slower(
+    updates, monkeypatch, fp32, bf16, busy, limit, tried, timed
 ) -> None:
-    single = {"fp32": 2.4 * min(10.0, seconds_of_bf16), "bf16": seconds_of_bf16}
-    run = updates(lambda precision, _: 2 * single[precision] / torch.get_num_threads())
-    taken = calibrate.first_updates(run, torch.device("cpu"), FOUR_WAYS, seconds=limit)
+    computed = 0.0
+    monkeypatch.setattr(calibrate.time, "process_time", lambda: computed)
+
+    def seconds_of(precision: str, _: float) -> float:
+        nonlocal computed
+        seconds = {"fp32": fp32, "bf16": bf16}[precision]
+        computed += busy * torch.get_num_threads() * seconds
+        return seconds
+
+    taken = calibrate.first_updates(
+        updates(seconds_of), torch.device("cpu"), FOUR_WAYS, seconds=limit
+    )
     assert list(taken) == tried
     assert calibrate.worth_timing(taken) == timed
 

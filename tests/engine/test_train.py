@@ -259,7 +259,7 @@ def test_time_limit_ends_on_time_with_the_schedule_done() -> None:
 
 def test_a_run_whose_time_is_over_before_it_begins_does_one_whole_update_and_says_so() -> None:
     run = make_run(epochs=None, seconds=10.0, ema=0.0)
-    engine = start_training(run, counted_from=time.time() - 1000)
+    engine = start_training(run, counted_from=time.monotonic() - 1000)
     assert engine.wait(WAIT_SECONDS) == 0, run.log_path.read_text()
     events = list(read_events(run.events_path))
     (finished,), (validated,) = of(events, Finished), of(events, Validated)

@@ -24,6 +24,7 @@ from vixtui.cli.question import DEFAULT_DATA
 from vixtui.models.config import Recompute
 from vixtui.paths import command
 from vixtui.runs.config import Augmentation, Balance, Precision
+from vixtui.text import safe
 
 if TYPE_CHECKING:
     from vixtui.data.sources import DataSource
@@ -212,12 +213,13 @@ def train(
     from vixtui.planning.start import decide_run, task_of
     from vixtui.planning.types import Question
     from vixtui.runs.directory import create_run
-    from vixtui.runs.process import join_training, process_started, start_training
+    from vixtui.runs.process import join_training, start_training, started_at
     from vixtui.units import parse_seconds
 
-    counted_from = process_started()
+    counted_from = started_at()
     nodes, processes = parse_nodes(nnodes, node_rank, rdzv_endpoint), nproc * nnodes
     if nodes.rank:
+        narrate.note(f"joins machine 0 at {safe(nodes.endpoint)}, which tells what comes of it")
         raise typer.Exit(join_training(nproc, nodes))
     if time is not None and epochs is not None:
         raise UsageError("a run has one limit", where="--time, --epochs", remedy="give one of them")
@@ -416,8 +418,10 @@ def _narrate(
 
     for remark in source.notes:
         narrate.note(f"data: {remark}")
-    epochs = counted(recipe.epochs or 0, "epoch")
-    limit = format_seconds(recipe.seconds) if recipe.seconds else epochs
+    if recipe.seconds:
+        limit = format_seconds(recipe.seconds)
+    else:
+        limit = counted(recipe.epochs or 0, "epoch")
     why = f" ({choice.reason})" if chosen_here else ""
     narrate.note(f"training {choice.preset}{why} for {limit}")
     narrate.note(

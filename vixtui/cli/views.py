@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from vixtui.cli import narrate, output
@@ -153,7 +154,10 @@ def describe(event: Event, progress: RunProgress, run_id: str) -> str | None:
 
 def _describe_validation(event: Validated, progress: RunProgress) -> str:
     trained = next((entry for entry in progress.epochs[-1:] if entry.epoch == event.epoch), None)
-    loss = f"loss {trained.loss:.3f}  train {format_percent(trained.accuracy)}  " if trained else ""
+    loss = ""
+    if trained:
+        number = f"{trained.loss:.3f}" if isfinite(trained.loss) else "–"
+        loss = f"loss {number}  train {format_percent(trained.accuracy)}  "
     mark = "  kept" if event.is_best else ""
     return f"epoch {event.epoch:>3}  {loss}validation {format_percent(event.top1)}{mark}"
 

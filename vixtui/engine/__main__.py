@@ -21,7 +21,7 @@ from vixtui.runs import events
 from vixtui.runs.directory import RunDirectory
 from vixtui.runs.lessons import way_after_kill
 from vixtui.runs.lock import acquire, release
-from vixtui.runs.process import ONE_NODE, Nodes
+from vixtui.runs.process import ONE_NODE, Nodes, started_at
 from vixtui.text import safe
 
 _NICENESS = 10
@@ -216,9 +216,10 @@ def _train_with_others(run: RunDirectory) -> None:
                     _go_on_in_less(run, writer)
             if warning:
                 reporter.warn(warning)
-            since = agent.started_at()
-            started = None if agent.restarted() else counted_from() or since
-            train(run, reporter, group=group, started=started, asked_since=since)
+            leader = agent.agent_process()
+            started = None if agent.restarted() else counted_from() or started_at(leader)
+            asked_since = leader.create_time()
+            train(run, reporter, group=group, started=started, asked_since=asked_since)
             group.decide(0)  # all are done when the first is
     except distributed.PeerLostError as error:
         print(f"another process is gone: {error}", file=sys.stderr)

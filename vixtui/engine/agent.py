@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
 from typing import NoReturn
 
@@ -28,7 +29,7 @@ from torch.distributed.elastic.rendezvous import RendezvousParameters
 from torch.distributed.elastic.rendezvous.registry import get_rendezvous_handler
 
 from vixtui.engine.distributed import Group
-from vixtui.errors import BY_EXIT_CODE, DoesNotFitError, VixtuiError
+from vixtui.errors import BY_EXIT_CODE, DoesNotFitError, UsageError, VixtuiError
 from vixtui.runs.control import send
 from vixtui.runs.describe import death_text, resume_text, was_killed
 from vixtui.runs.directory import RunDirectory
@@ -63,6 +64,7 @@ def lead(run: RunDirectory, nproc: int, nodes: Nodes = ONE_NODE) -> None:
         nodes: the machines that train together.
 
     Raises:
+        UsageError: when the first machine's name stands for this one's loopback.
         VixtuiError: the reason that a process named, or that one died again and again.
     """
     for name in ("SIGTERM", "SIGINT", "SIGHUP"):
@@ -70,9 +72,10 @@ def lead(run: RunDirectory, nproc: int, nodes: Nodes = ONE_NODE) -> None:
             signal.signal(getattr(signal, name), lambda *_: send(run.control_path, "stop"))
     # The agent would take the others for itself, and kill what should save first.
     os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = "SIGUSR2"
-    if interface := interface_to(nodes.endpoint.rpartition(":")[0].strip("[]")):
+    host = nodes.endpoint.rpartition(":")[0].strip("[]")
+    local = _LOOPBACK if host in (_LOOPBACK, "localhost") else None
+    if interface := interface_to(host, alone=bool(local)):
         os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
-    local = _LOOPBACK if nodes.endpoint.startswith(_LOOPBACK) else None
     # Only a static rendezvous lets the machine that holds the run have the first process.
     meeting = RendezvousParameters(
         backend="c10d" if nodes.count == 1 else "static",
@@ -128,29 +131,50 @@ def _explain(failure: ProcessFailure, run: RunDirectory) -> VixtuiError:
     )
 
 
-def interface_to(host: str) -> str | None:
-    """Return the name of the network interface that leads to a host, if that can be found out.
+def interface_to(host: str, *, alone: bool) -> str | None:
+    """Return the name of the network interface that leads to a host, if gloo needs to be told.
 
-    Left to itself, gloo takes the one that this machine's name stands for, which on many is the
+    Left to itself, it takes the one that this machine's name stands for, which on many is the
     loopback.
+
+    Args:
+        host: name or address of the first machine.
+        alone: whether there are no others.
+
+    Raises:
+        UsageError: when there are, but the host stands for the loopback.
     """
-    with suppress(OSError):
-        family, kind, _, _, address = socket.getaddrinfo(host, 9, type=socket.SOCK_DGRAM)[0]
-        with socket.socket(family, kind) as unused:
-            unused.connect(address)  # sends nothing
-            mine = unused.getsockname()[0]
-        for name, addresses in psutil.net_if_addrs().items():
-            if any(known.address == mine for known in addresses):
-                return name
+    address = _address_to(host)
+    if address is None or not (alone or sys.platform == "linux"):
+        return None
+    if not alone and ip_address(address).is_loopback:
+        raise UsageError(
+            f"{host} stands for no more than this machine itself here",
+            where="--rdzv-endpoint",
+            remedy="give the address at which the others find machine 0",
+        )
+    for name, addresses in psutil.net_if_addrs().items():
+        if any(known.address == address for known in addresses):
+            return name
+    return None
+
+
+def _address_to(host: str) -> str | None:
+    """Return the address of this machine from which it would speak to a host."""
+    with suppress(OSError, UnicodeError):
+        for family, kind, _, _, address in socket.getaddrinfo(host, 9, type=socket.SOCK_DGRAM):
+            with suppress(OSError), socket.socket(family, kind) as unused:
+                unused.connect(address)  # sends nothing
+                return str(unused.getsockname()[0])
     return None
 
 
 # --- in the processes that the agent starts ---
 
 
-def started_at() -> float:
-    """Return when the run's agent started, in seconds since the epoch."""
-    return psutil.Process(os.getppid()).create_time()
+def agent_process() -> psutil.Process:
+    """Return the process that started this one."""
+    return psutil.Process(os.getppid())
 
 
 def restarted() -> bool:
@@ -160,7 +184,7 @@ def restarted() -> bool:
 
 def end_with_agent() -> None:
     """End this process as soon as the agent is gone, whatever it does then."""
-    agent = psutil.Process(os.getppid())
+    agent = agent_process()
 
     def watch() -> None:
         agent.wait()

@@ -16,8 +16,10 @@ _ROUNDS = 5
 _SECONDS_A_WAY = 1.5
 # A way that takes so many times as long as the fastest is not tried again.
 _HOPELESS = 2.0
-# Updates that take so long use all cores well, and one tells how fast others will be.
-_LONG_SECONDS = 2.0
+# Of updates that take so long, one tells whether a way is clearly slower.
+_LONG_SECONDS, _CLEARLY = 2.0, 1.5
+# Threads that compute for so much of the time wait little for each other or another program.
+_BUSY = 0.7
 # bfloat16 rounds the weights' gradients more coarsely, so it has to earn its place.
 _WORTH_IT = 1.15
 
@@ -38,7 +40,7 @@ Way = tuple[str, int]
 def ways_to_try(
     device: torch.device, *, threads: int, precision: Precision, cores: int
 ) -> list[Way]:
-    """Return the ways to run of which the fastest is to be found.
+    """Return the ways to run of which the fastest is to be found; more threads come first.
 
     Args:
         device: where it runs; on a GPU the threads hardly matter and one number is tried.
@@ -60,29 +62,37 @@ def first_updates(
 ) -> dict[Way, float]:
     """Do one update in each of some ways; return the seconds that it took.
 
-    Left out is fewer threads where an update on more is long, and what the time does not suffice
-    for.
+    Left out is fewer threads where a long update kept more of them busy, and what the time does not
+    suffice for.
 
     Args:
         run, device: as for `calibrate`.
-        ways: those with more threads first.
+        ways: of one precision those with more threads first.
         seconds: for all but the first.
     """
     started, taken = time.perf_counter(), dict[Way, float]()
+    kept_busy = set[str]()
     for kind, threads in ways:
         if taken and time.perf_counter() - started >= seconds:
             break
-        if all(other != kind or long < _LONG_SECONDS for (other, _), long in taken.items()):
-            taken[kind, threads] = _time(run, device, kind, threads)
+        if kind in kept_busy:
+            continue
+        computed = time.process_time()
+        taken[kind, threads] = took = _time(run, device, kind, threads)
+        busy = (time.process_time() - computed) / (took * threads) if took else 0.0
+        if took >= _LONG_SECONDS and busy >= _BUSY:
+            kept_busy.add(kind)
     return taken
 
 
 def worth_timing(taken: Mapping[Way, float]) -> list[Way]:
-    """Return the ways between which first updates do not tell: the fastest where they are long."""
-    if min(taken.values()) < _LONG_SECONDS:
-        return list(taken)
-    best = _best(taken)
-    return [(best.precision, best.threads)]
+    """Return the ways of which one may be fastest, after a first update in each.
+
+    First updates are slower than later ones, but long ones by so little that a way that is clearly
+    slower stays so.
+    """
+    least = min(taken.values())
+    return [way for way, took in taken.items() if took < max(_LONG_SECONDS, _CLEARLY * least)]
 
 
 def calibrate(
@@ -115,16 +125,12 @@ def calibrate(
             fastest = min(map(median, durations.values()))
             contenders = [way for way in durations if median(durations[way]) < _HOPELESS * fastest]
     # Beside another program a few updates are lucky, which tells little about the rest.
-    best = _best({way: median(taken) for way, taken in durations.items()})
+    tried = [Speed(threads, kind, median(taken)) for (kind, threads), taken in durations.items()]
+    best = min(
+        tried, key=lambda speed: speed.seconds * (_WORTH_IT if speed.precision == "bf16" else 1)
+    )
     torch.set_num_threads(best.threads)
     return best
-
-
-def _best(taken: Mapping[Way, float]) -> Speed:
-    speeds = [Speed(threads, kind, seconds) for (kind, threads), seconds in taken.items()]
-    return min(
-        speeds, key=lambda speed: speed.seconds * (_WORTH_IT if speed.precision == "bf16" else 1)
-    )
 
 
 def _time(

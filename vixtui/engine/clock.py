@@ -8,13 +8,9 @@ from math import inf
 
 from vixtui.runs.process import COUNTED_FROM_VARIABLE
 
-# No start takes longer: the clock was set in between, as it is when a small computer finds the
-# network, and what it says tells nothing.
-_LONGEST_START_SECONDS = 3600.0
-
 
 def counted_from() -> float | None:
-    """Return from when on time counts, in seconds since the epoch, if who started us told that."""
+    """Return from when on time counts, if who started us told that: see `started_at`."""
     told = os.environ.get(COUNTED_FROM_VARIABLE)
     return float(told) if told else None
 
@@ -23,14 +19,11 @@ class RunClock:
     """Counts from the start of a command or process: importing torch is part of the user's wait.
 
     Args:
-        started: when that was, in seconds since the epoch.
+        started: when that was, as `vixtui.runs.process.started_at` tells.
     """
 
     def __init__(self, started: float) -> None:
-        passed = time.time() - started
-        if not 0 <= passed <= _LONGEST_START_SECONDS:
-            passed = 0.0
-        self._session_started = time.monotonic() - passed
+        self._session_started = started
         self._earlier_seconds = self._left_out_seconds = 0.0
 
     def go_on_from(self, seconds: float) -> None:

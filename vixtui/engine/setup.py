@@ -176,7 +176,7 @@ class Setup:
         return threads < self._cores
 
     def _take_first_steps(self, ways: list[calibrate.Way], seconds: float) -> list[calibrate.Way]:
-        """Do all that a training does, once in every way; return those of which one may be fastest.
+        """Do all that a training does, once in every way that may be fastest; return those ways.
 
         What libraries make for it and keep then lies together, below all tensors of later steps.
         When the `seconds` are over, ways not tried yet are left out.
@@ -185,9 +185,11 @@ class Setup:
         with large_blocks_mapped():
             taken = calibrate.first_updates(self._try_update, self.device, ways, seconds=seconds)
             ways = list(taken)
-            if (self.learner.micro_batch, self.learner.recompute) == computed:
-                ways = calibrate.worth_timing(taken)  # none was done anew
-            if not self._half_precision_works(ways):
+            done_anew = (self.learner.micro_batch, self.learner.recompute) != computed
+            # A GPU's first update is long for what is loaded and compiled.
+            if self.device.type == "cpu" and not done_anew:
+                ways = calibrate.worth_timing(taken)
+            if not self._half_precision_works(list(taken)):
                 self._reporter.warn("bf16 gives no usable numbers here: fp32 is used")
                 ways = [("fp32", threads) for threads in sorted({threads for _, threads in ways})]
                 self._try_update("fp32")

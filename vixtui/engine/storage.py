@@ -78,8 +78,8 @@ def is_intact(path: Path) -> bool:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[safe_open]:
-    """Open a file whose tensors are read when asked for.
+def open_tensors(path: Path) -> Iterator[safe_open]:
+    """Open a safetensors file, of which tensors are read when asked for.
 
     Read, not mapped: a mapped tensor would be resident beside its copy. The library maps the file
     all the same, for which the limit of a run that uses all its memory has no room.
@@ -88,7 +88,7 @@ def opened(path: Path) -> Iterator[safe_open]:
         SafetensorError, OSError: when it cannot be opened.
     """
     with (
-        more_addresses(path.stat().st_size),
+        more_addresses(path.stat().st_size + _MARGIN_BYTES),
         safe_open(path, framework="pt", backend="pread") as file,
     ):
         yield file
@@ -96,7 +96,7 @@ def opened(path: Path) -> Iterator[safe_open]:
 
 def _digest_of(path: Path) -> tuple[str, str | None]:
     """Return the digest of a file's tensors and metadata, and the one noted in it."""
-    with opened(path) as file:
+    with open_tensors(path) as file:
         metadata = dict(file.metadata() or {})
         noted = metadata.pop(_DIGEST, None)
         names = sorted(file.keys())

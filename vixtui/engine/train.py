@@ -30,6 +30,7 @@ from vixtui.runs import events
 from vixtui.runs.config import RunConfig
 from vixtui.runs.control import Inbox
 from vixtui.runs.directory import RunDirectory
+from vixtui.runs.process import started_at
 from vixtui.text import safe
 
 # In a run limited by time, of what is left of it.
@@ -50,18 +51,19 @@ def train(
         run: its directory; ``run.toml`` and ``split.json`` are there.
         reporter: writes its events.
         group: the processes that train it together.
-        started: from when on time counts, in seconds since the epoch, if not from this process's.
-        asked_since: what was asked of the engine earlier is old, if not by the same measure.
+        started: from when on time counts, see `started_at`, if not from this process's start.
+        asked_since: what was asked of the engine earlier is old, in seconds since the epoch, if
+            not from this process's start.
 
     Raises:
         VixtuiError: what ended it; the state is that of the last whole step if memory ran out,
             and the last one saved if the disk is full.
     """
-    started = started or psutil.Process().create_time()
-    wishes = Wishes(Inbox(run.control_path, since=asked_since or started), group)
+    asked_since = asked_since or psutil.Process().create_time()
+    wishes = Wishes(Inbox(run.control_path, since=asked_since), group)
     config = run.config()
     device = select(config.plan.device, group.local_rank if group.size > 1 else None)
-    clock = RunClock(started)
+    clock = RunClock(started or started_at())
     reporter.write(
         events.RunStarted,
         run=run.id,

@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from vixtui import __version__
-from vixtui.engine.storage import opened, save_tensors
+from vixtui.engine.storage import open_tensors, save_tensors
 from vixtui.errors import WeightsError
 from vixtui.models.vision_xformer import VisionXFormer, build
 from vixtui.runs.config import RunConfig
@@ -92,7 +92,7 @@ def _compare(path: Path, model: VisionXFormer) -> None:
 
 def _read(path: Path, model: VisionXFormer) -> None:
     try:
-        with opened(path) as file, torch.no_grad():
+        with open_tensors(path) as file, torch.no_grad():
             for name, tensor in model.state_dict().items():
                 tensor.copy_(file.get_tensor(name))
     except (SafetensorError, OSError) as error:

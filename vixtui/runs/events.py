@@ -274,7 +274,7 @@ class _Field:
     name: str
     required: bool
     types: tuple[type, ...]
-    endless_is_nan: bool
+    no_number_is_nan: bool
 
 
 def _field(name: str, default: object, wanted: str) -> _Field:
@@ -319,7 +319,7 @@ def decode(line: bytes) -> Event | None:
             if field.required:
                 return None
             continue
-        if field.endless_is_nan and (value is None or value in (math.inf, -math.inf)):
+        if field.no_number_is_nan and (value is None or value in (math.inf, -math.inf)):
             value = math.nan
         if type(value) not in field.types:
             return None

@@ -11,17 +11,21 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vixtui.errors import BY_EXIT_CODE, VixtuiError
 from vixtui.files import disk_error
 from vixtui.runs.directory import RunDirectory
 from vixtui.runs.heap import heap_environment
+
+if TYPE_CHECKING:
+    import psutil
 
 # How often libgomp asks at each barrier before it sleeps. Of 300,000 times, its own choice, a busy
 # machine makes a training up to 29 times slower. With few, a quiet one pays for waking a thread
@@ -66,11 +70,15 @@ class Nodes:
 ONE_NODE = Nodes(1, 0, "127.0.0.1:0")
 
 
-def process_started() -> float:
-    """Return when this process started, in seconds since the epoch."""
+def started_at(process: psutil.Process | None = None) -> float:
+    """Return when a process, or this one, started, in seconds of `time.monotonic`.
+
+    That is the same for all processes of a machine, and goes on when the clock is set.
+    """
     import psutil
 
-    return psutil.Process().create_time()
+    process = process or psutil.Process()
+    return time.monotonic() - (time.time() - process.create_time())
 
 
 def start_training(
@@ -88,7 +96,7 @@ def start_training(
         run: with its configuration.
         nproc: processes of this machine, if not as many as planned.
         nodes: the machines that train together.
-        counted_from: from when on its time counts, in seconds since the epoch, if not from now.
+        counted_from: from when on its time counts, see `started_at`, if not from now.
 
     Raises:
         DiskError: when the log cannot be written.
