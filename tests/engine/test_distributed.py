@@ -98,6 +98,26 @@ def test_a_name_that_stands_for_the_loopback_leads_to_no_other_machine() -> None
     assert interface_to("a..b", alone=False) is None  # no name at all
 
 
+JOINING = """
+from vixtui.runs.process import Nodes, join_training
+join_training(1, Nodes(2, 1, "127.0.0.1:9"))  # where nobody is
+"""
+
+
+@needs_gloo
+def test_a_machine_that_no_longer_joins_keeps_nothing(tmp_path: Path) -> None:
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    joining = subprocess.Popen([sys.executable, "-c", JOINING], env=environment)
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not list(tmp_path.glob("vixtui-*/vixtui-*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    (engine,) = psutil.Process(joining.pid).children()
+    joining.terminate()
+    joining.wait(WAIT_SECONDS)
+    engine.wait(WAIT_SECONDS)
+    assert not list(tmp_path.iterdir())
+
+
 @needs_gloo
 def test_two_processes_have_the_gradient_of_one(tmp_path: Path) -> None:
     program, places = [sys.executable, sharing.__file__], [("0", "2"), ("1", "2")]

@@ -6,12 +6,14 @@ import gc
 import json
 import os
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable
 from contextlib import closing, nullcontext, suppress
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from shutil import rmtree
 from typing import NoReturn, TextIO
 
 from vixtui.data.silence import end_when_silent
@@ -176,11 +178,13 @@ def _join(nproc: int, nodes: Nodes) -> int:
     _lower_priority()
     _keep_log_safe()
     _load_torch()
-    from vixtui.engine.agent import lead
+    from vixtui.engine import agent
 
-    with TemporaryDirectory(prefix="vixtui-") as folder:
+    with tempfile.TemporaryDirectory(prefix="vixtui-") as folder:
+        tempfile.tempdir = folder  # of the processes, too
+        agent.end_with_parent(partial(rmtree, folder, ignore_errors=True))
         run = RunDirectory(Path(folder))
-        failure = _failure_of(lambda: lead(run, nproc, nodes), run)
+        failure = _failure_of(lambda: agent.lead(run, nproc, nodes), run)
     return failure.exit_code if failure else ExitCode.OK
 
 
@@ -189,7 +193,7 @@ def _work(run: RunDirectory) -> NoReturn:
     _load_torch()
     from vixtui.engine import agent
 
-    agent.end_with_agent()
+    agent.end_with_parent()
     end_when_silent(agent.name_failure)
     failure = _failure_of(lambda: _train_with_others(run), run)
     if failure is not None:
@@ -216,7 +220,7 @@ def _train_with_others(run: RunDirectory) -> None:
                     _go_on_in_less(run, writer)
             if warning:
                 reporter.warn(warning)
-            leader = agent.agent_process()
+            leader = agent.parent()
             started = None if agent.restarted() else counted_from() or started_at(leader)
             asked_since = leader.create_time()
             train(run, reporter, group=group, started=started, asked_since=asked_since)

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
@@ -169,28 +170,30 @@ def _address_to(host: str) -> str | None:
     return None
 
 
-# --- in the processes that the agent starts ---
-
-
-def agent_process() -> psutil.Process:
-    """Return the process that started this one."""
+def parent() -> psutil.Process:
+    """Return the process that started this one: of one that trains, the agent."""
     return psutil.Process(os.getppid())
+
+
+def end_with_parent(tidy_up: Callable[[], object] | None = None) -> None:
+    """End this process as soon as its parent is gone, whatever it does then; tidy up before."""
+    of_mine = parent()
+
+    def watch() -> None:
+        of_mine.wait()
+        if tidy_up:
+            tidy_up()
+        os._exit(_LOST_EXIT_CODE)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+# --- in the processes that the agent starts ---
 
 
 def restarted() -> bool:
     """Tell whether this process takes the place of one that died."""
     return os.environ["TORCHELASTIC_RESTART_COUNT"] != "0"
-
-
-def end_with_agent() -> None:
-    """End this process as soon as the agent is gone, whatever it does then."""
-    agent = agent_process()
-
-    def watch() -> None:
-        agent.wait()
-        os._exit(_LOST_EXIT_CODE)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def receive_run(run: RunDirectory, group: Group) -> RunDirectory:

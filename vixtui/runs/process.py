@@ -121,11 +121,16 @@ def start_training(
 
 
 def join_training(nproc: int, nodes: Nodes) -> int:
-    """Lend this machine to a run of another one until it ends; return the exit code."""
+    """Lend this machine to a run of another one until it ends, or this process does.
+
+    Returns:
+        The exit code.
+    """
     command = _command("join", str(nproc), *nodes.words())
     # It speaks to the user, whom torch's warnings about names of machines would puzzle.
     environment = {"TORCH_CPP_LOG_LEVEL": "ERROR"} | os.environ | engine_environment()
-    return subprocess.run(command, env=environment, check=False).returncode
+    # Ctrl+C is for this process alone, after which the other tidies up and ends.
+    return subprocess.Popen(command, env=environment, start_new_session=os.name == "posix").wait()
 
 
 class Engine:
