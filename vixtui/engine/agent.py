@@ -140,7 +140,7 @@ def interface_to(host: str, *, alone: bool) -> str | None:
 
     Args:
         host: name or address of the first machine.
-        alone: whether there are no others.
+        alone: whether all processes are on this machine.
 
     Raises:
         UsageError: when there are, but the host stands for the loopback.
