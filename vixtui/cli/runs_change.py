@@ -76,7 +76,9 @@ def stop(run: Run = "last", json: Json = False) -> None:
     while found.alive():
         if time.monotonic() > deadline:
             raise VixtuiError(
-                "the engine does not answer", where=found.id, remedy=f"see {found.log_path}"
+                f"still at work after {_STOP_SECONDS} s: it stops at the end of its update",
+                where=found.id,
+                remedy=f"if it does not, see {found.log_path}",
             )
         time.sleep(0.2)
     state = found.state()
