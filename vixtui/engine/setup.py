@@ -184,12 +184,12 @@ class Setup:
         computed = self.learner.micro_batch, self.learner.recompute
         with large_blocks_mapped():
             taken = calibrate.first_updates(self._try_update, self.device, ways, seconds=seconds)
-            ways = list(taken)
+            ways = tried = list(taken)
             done_anew = (self.learner.micro_batch, self.learner.recompute) != computed
             # A GPU's first update is long for what is loaded and compiled.
             if self.device.type == "cpu" and not done_anew:
                 ways = calibrate.worth_timing(taken)
-            if not self._half_precision_works(list(taken)):
+            if not self._half_precision_works(tried):
                 self._reporter.warn("bf16 gives no usable numbers here: fp32 is used")
                 ways = [("fp32", threads) for threads in sorted({threads for _, threads in ways})]
                 self._try_update("fp32")

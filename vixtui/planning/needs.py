@@ -121,7 +121,7 @@ class PresetNeeds:
         whole = self.whole(precision, recompute)
         if whole.peak_bytes <= allowed_bytes:
             return whole
-        # The smallest of the parts.
+        # Where even one picture is too many, no part need be worked out.
         if self.at(1, precision, recompute).peak_bytes > allowed_bytes:
             return None
         # Fewer pictures need less, but for the whole batch, which keeps no gradients between
